@@ -1,0 +1,1 @@
+"""The business of FlexCore: pure functions and values, standard library only."""

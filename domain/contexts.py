@@ -1,0 +1,43 @@
+"""The application's table of contents: each bounded context, its aggregate and its messages."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from domain.decider import Decider
+from domain.execution.execution import EXECUTION
+from domain.execution.messages import ExecutePipeline, ExecutionEvent, InternalCommand
+from domain.pipeline.pipeline import PIPELINE, PipelineCommand, PipelineEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`commands` come over topics and doors, `internal` from the engine in the same process."""
+
+    name: str
+    aggregate: str
+    id_field: str
+    decider: Decider[Any, Any, Any]
+    commands: tuple[type, ...]
+    events: tuple[type, ...]
+    internal: tuple[type, ...] = ()
+
+
+CONTEXTS: dict[str, Context] = {
+    "pipeline": Context(
+        name="pipeline",
+        aggregate="Pipeline",
+        id_field="pipeline_id",
+        decider=PIPELINE,
+        commands=get_args(PipelineCommand),
+        events=get_args(PipelineEvent),
+    ),
+    "execution": Context(
+        name="execution",
+        aggregate="Execution",
+        id_field="execution_id",
+        decider=EXECUTION,
+        commands=(ExecutePipeline,),
+        events=get_args(ExecutionEvent),
+        internal=get_args(InternalCommand),
+    ),
+}

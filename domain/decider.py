@@ -1,0 +1,54 @@
+"""An aggregate as three pure things: `initial`, `decide`, `evolve`.
+
+command ──► decide(command, state, facts) ──► events ──► evolve(state, event) ──► state
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from domain.definition import Definition, PinnedDefinition
+
+C = TypeVar("C")
+E = TypeVar("E")
+S = TypeVar("S")
+
+
+def _no_problems(_: Definition) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a decision may rest on besides command and state, gathered before it is asked for.
+
+    `at` is the lane's clock, never a client's; `chance` is uniform in [0, 1);
+    `pipeline` is what an execution is to pin, `None` where there is no such pipeline;
+    `expression_problems` names what is wrong with a definition's expressions.
+    """
+
+    at: datetime
+    actor: str
+    chance: float = 0.0
+    pipeline: PinnedDefinition | None = None
+    expression_problems: Callable[[Definition], Sequence[str]] = _no_problems
+
+
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[C, E, S]):
+    """`decide` refuses by raising a `FlexCoreError`; no events mean that all is so already.
+
+    `evolve` is total over history and never refuses.
+    """
+
+    initial: S
+    decide: Callable[[C, S, Facts], Sequence[E]]
+    evolve: Callable[[S, E], S]
+
+    def fold(self, events: Iterable[E], state: S | None = None) -> S:
+        """The state after `events`, starting from `state` or the beginning."""
+        current = self.initial if state is None else state
+        for event in events:
+            current = self.evolve(current, event)
+        return current

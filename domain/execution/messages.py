@@ -1,0 +1,132 @@
+"""What is said about an execution: the events of its history and the commands that cause them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.definition import Definition
+
+# ── events ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStarted:
+    execution_id: str
+    pipeline_id: str
+    revision: int
+    hash: str
+    by: str
+    at: datetime
+    deadline_at: datetime | None
+    input_json: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStepScheduled:
+    """The step may run from `due_at` on; `delivery` counts hand-overs of the same attempt."""
+
+    execution_id: str
+    step_id: str
+    attempt: int
+    delivery: int
+    due_at: datetime
+    at: datetime
+    pipeline_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStepCompleted:
+    execution_id: str
+    step_id: str
+    attempt: int
+    duration_s: float
+    at: datetime
+    pipeline_id: str
+    output_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStepFailed:
+    """`retry_at` is when the next attempt is due, `None` where this was the last one."""
+
+    execution_id: str
+    step_id: str
+    attempt: int
+    retry_at: datetime | None
+    at: datetime
+    error_code: str
+    pipeline_id: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCompleted:
+    execution_id: str
+    pipeline_id: str
+    at: datetime
+    output_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFailed:
+    execution_id: str
+    pipeline_id: str
+    at: datetime
+    step_id: str | None
+    error_code: str
+    error_message: str
+
+
+ExecutionEvent = (
+    ExecutionStarted
+    | PipelineStepScheduled
+    | PipelineStepCompleted
+    | PipelineStepFailed
+    | ExecutionCompleted
+    | ExecutionFailed
+)
+
+
+# ── commands; the engine gives the internal ones, no door does ───────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutePipeline:
+    execution_id: str
+    pipeline_id: str
+    deadline_s: float | None
+    priority: int
+    input_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteStep:
+    execution_id: str
+    step_id: str
+    attempt: int
+    duration_s: float
+    output_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailStep:
+    execution_id: str
+    step_id: str
+    attempt: int
+    error_code: str
+    error_message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RedeliverStep:
+    """The worker that held `delivery` of this attempt is gone; hand the step over again."""
+
+    execution_id: str
+    step_id: str
+    attempt: int
+    delivery: int
+
+
+InternalCommand = CompleteStep | FailStep | RedeliverStep
+ExecutionCommand = ExecutePipeline | InternalCommand

@@ -1,0 +1,234 @@
+"""Pipeline: a named definition that is revised and put to use.
+
+CreatePipeline → Draft ── ActivatePipeline → Active      RevisePipeline keeps the status
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import assert_never
+
+from domain.decider import Decider, Facts
+from domain.definition import Definition, PinnedDefinition, problems, unsupported
+from domain.errors import Invalid, NotFound, Refused
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+MAX_NAME = 200
+MAX_DESCRIPTION = 10_000
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineCreated:
+    pipeline_id: str
+    revision: int
+    hash: str
+    name: str
+    by: str
+    at: datetime
+    description: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRevised:
+    pipeline_id: str
+    revision: int
+    hash: str
+    name: str
+    by: str
+    at: datetime
+    description: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineActivated:
+    pipeline_id: str
+    by: str
+    at: datetime
+    reason: str
+
+
+PipelineEvent = PipelineCreated | PipelineRevised | PipelineActivated
+
+
+# ── state ────────────────────────────────────────────────────────────────────────────────
+
+
+class Status(Enum):
+    DRAFT = "draft"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No such pipeline yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    pipeline_id: str
+    status: Status
+    revision: int
+    hash: str
+    name: str
+    description: str
+    definition: Definition
+
+    def pinned(self) -> PinnedDefinition:
+        """What an execution that starts now holds on to."""
+        active = self.status is Status.ACTIVE
+        return PinnedDefinition(self.pipeline_id, active, self.revision, self.hash, self.definition)
+
+
+State = Absent | Pipeline
+
+
+def evolve(state: State, event: PipelineEvent) -> State:
+    match event:
+        case PipelineCreated() | PipelineRevised():
+            return Pipeline(
+                pipeline_id=event.pipeline_id,
+                status=state.status if isinstance(state, Pipeline) else Status.DRAFT,
+                revision=event.revision,
+                hash=event.hash,
+                name=event.name,
+                description=event.description,
+                definition=event.definition,
+            )
+        case PipelineActivated():
+            if isinstance(state, Absent):
+                return state
+            return replace(state, status=Status.ACTIVE)
+        case _:
+            assert_never(event)
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePipeline:
+    pipeline_id: str
+    name: str
+    description: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class RevisePipeline:
+    pipeline_id: str
+    name: str
+    description: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True)
+class ActivatePipeline:
+    pipeline_id: str
+    reason: str
+
+
+PipelineCommand = CreatePipeline | RevisePipeline | ActivatePipeline
+
+
+# ── decide ───────────────────────────────────────────────────────────────────────────────
+
+
+def decide(command: PipelineCommand, state: State, facts: Facts) -> Sequence[PipelineEvent]:
+    match command:
+        case CreatePipeline():
+            return _create(command, state, facts)
+        case RevisePipeline():
+            return _revise(command, _existing(command.pipeline_id, state), facts)
+        case ActivatePipeline():
+            pipeline = _existing(command.pipeline_id, state)
+            if pipeline.status is Status.ACTIVE:
+                return ()
+            return (PipelineActivated(command.pipeline_id, facts.actor, facts.at, command.reason),)
+        case _:
+            assert_never(command)
+
+
+def _create(command: CreatePipeline, state: State, facts: Facts) -> Sequence[PipelineEvent]:
+    if isinstance(state, Pipeline):
+        raise Refused(
+            "pipeline.already_exists",
+            f"pipeline {command.pipeline_id!r} exists; revise it, or choose another id",
+            pipeline_id=command.pipeline_id,
+        )
+    local_id = command.pipeline_id.rpartition("~")[2]
+    if not _SLUG.fullmatch(local_id):
+        raise Invalid(
+            "pipeline.invalid_id",
+            f"pipeline id {command.pipeline_id!r}; an id is 1 to 63 small letters, digits and -, "
+            "starting with a letter or digit",
+        )
+    _check(command, facts)
+    return (
+        PipelineCreated(
+            pipeline_id=command.pipeline_id,
+            revision=1,
+            hash=command.definition.content_hash(),
+            name=command.name,
+            by=facts.actor,
+            at=facts.at,
+            description=command.description,
+            definition=command.definition,
+        ),
+    )
+
+
+def _revise(command: RevisePipeline, state: Pipeline, facts: Facts) -> Sequence[PipelineEvent]:
+    _check(command, facts)
+    content = command.definition.content_hash()
+    before = (state.hash, state.name, state.description)
+    if before == (content, command.name, command.description):
+        return ()
+    return (
+        PipelineRevised(
+            pipeline_id=command.pipeline_id,
+            revision=state.revision + 1,
+            hash=content,
+            name=command.name,
+            by=facts.actor,
+            at=facts.at,
+            description=command.description,
+            definition=command.definition,
+        ),
+    )
+
+
+def _existing(pipeline_id: str, state: State) -> Pipeline:
+    if isinstance(state, Absent):
+        raise NotFound(
+            "pipeline.not_found",
+            f"there is no pipeline {pipeline_id!r}; create it first",
+            pipeline_id=pipeline_id,
+        )
+    return state
+
+
+def _check(command: CreatePipeline | RevisePipeline, facts: Facts) -> None:
+    if not 1 <= len(command.name.strip()) <= MAX_NAME:
+        raise Invalid("pipeline.invalid_name", f"a name is 1 to {MAX_NAME} characters")
+    if len(command.description) > MAX_DESCRIPTION:
+        raise Invalid(
+            "pipeline.invalid_definition", f"a description is at most {MAX_DESCRIPTION} characters"
+        )
+    wrong = list(problems(command.definition)) or list(
+        facts.expression_problems(command.definition)
+    )
+    if wrong:
+        raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=wrong)
+    missing = list(unsupported(command.definition))
+    if missing:
+        raise Invalid("pipeline.unsupported", "; ".join(missing[:20]), problems=missing)
+
+
+PIPELINE: Decider[PipelineCommand, PipelineEvent, State] = Decider(Absent(), decide, evolve)

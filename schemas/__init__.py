@@ -1,0 +1,1 @@
+"""How messages become bytes: Avro schemas derived from the domain's dataclasses, and the codec."""

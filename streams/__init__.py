@@ -1,0 +1,1 @@
+"""Kafka as the event store: topics, the write path, the event store and its indexes."""

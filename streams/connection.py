@@ -1,0 +1,36 @@
+"""How to reach Kafka, for librdkafka and for Faust, from one set of settings."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+log = logging.getLogger("flexcore.kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`security` holds librdkafka names (`security.protocol`, `sasl.username` …)."""
+
+    bootstrap: str
+    security: Mapping[str, str] = field(default_factory=dict)
+
+    def client(self, **settings: Any) -> dict[str, Any]:
+        """A librdkafka configuration; `_` in names stands for `.`.
+
+        `error_cb` is always set: a wrong password or plaintext to a TLS port shows nowhere else.
+        """
+        named = {name.replace("_", "."): value for name, value in settings.items()}
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "error_cb": _log_error,
+            "log_level": 3,
+            # The default of 10 s makes whatever follows a broken connection wait for seconds.
+            "reconnect.backoff.max.ms": 500,
+            **self.security,
+            **named,
+        }
+
+
+def _log_error(error: Any) -> None:
+    log.warning("kafka_client_error code=%s what=%s", error.name(), error.str())
