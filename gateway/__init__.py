@@ -1,0 +1,1 @@
+"""Application services and the doors over them: REST, command line."""

@@ -1,0 +1,1 @@
+"""Composition roots: one short file per process; only here adapters are picked."""

@@ -1,0 +1,1 @@
+"""Kafka and PostgreSQL without Docker: locked binaries, each server under a supervisor that dies with us."""

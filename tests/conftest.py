@@ -1,0 +1,65 @@
+"""Real servers for the tests, one each per session, and isolation per test.
+
+FLEXCORE_TEST_BACKEND = embedded (default) | testcontainers | external
+external takes FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL (a role that may create databases)
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.stack.backends import Backend, choose
+
+
+@pytest.fixture(scope="session")
+def stack_folder() -> Iterator[Path]:
+    """A folder for servers' data that every account can reach, which pytest's own (0700) is not."""
+    folder = Path(tempfile.mkdtemp(prefix="flexcore-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def backend(stack_folder: Path) -> Iterator[Backend]:
+    """Where the session's servers come from; each is started when first asked for."""
+    with ExitStack() as servers:
+        yield choose(os.environ.get("FLEXCORE_TEST_BACKEND", "embedded"), stack_folder, servers)
+
+
+@pytest.fixture(scope="session")
+def kafka(backend: Backend) -> str:
+    """Bootstrap address (host:port) of the session's Kafka."""
+    return backend.kafka()
+
+
+@pytest.fixture(scope="session")
+def postgres(backend: Backend) -> str:
+    """URL of the session's PostgreSQL with the right to create databases and roles."""
+    return backend.postgres()
+
+
+@pytest.fixture
+def kafka_prefix(kafka: str) -> Iterator[str]:
+    """A prefix for topics and groups that no other test has; its topics are deleted afterwards."""
+    from tests.stack.isolation import delete_topics
+
+    prefix = f"t{secrets.token_hex(4)}"
+    yield prefix
+    delete_topics(kafka, prefix)
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """URL of a fresh, empty database, dropped afterwards."""
+    from tests.stack.isolation import create_database, drop_database
+
+    url = create_database(postgres, f"t{secrets.token_hex(4)}")
+    yield url
+    drop_database(postgres, url)
