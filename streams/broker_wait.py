@@ -1,0 +1,54 @@
+"""Asks the broker until it answers: one that starts, restarts or elects a leader is asked again."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+
+from domain.errors import Unavailable
+
+T = TypeVar("T")
+
+WITHIN_S = 30.0
+"""A broker serves 3 s after a kill -9; three of them on a loaded machine took 28 s."""
+REQUEST_S = 5.0
+_POLL_S = 0.02
+
+_AWAY = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        # Seen just after a topic was made: not every part of a broker knows it at the same time.
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)
+
+
+def until_answered(look: Callable[[], T | None], deadline: float) -> T:
+    """The first answer of `look` that is not `None`, before `deadline` (time.monotonic).
+
+    Raises Unavailable where the broker stays away or refuses for good.
+    """
+    reason = "a topic or partition is not ready"
+    code = "broker.unavailable"
+    while True:
+        try:
+            answer = look()
+        except KafkaException as error:
+            what: KafkaError = error.args[0]
+            if not (what.retriable() or what.code() in _AWAY):
+                raise Unavailable("broker.unavailable", f"Kafka refuses: {what.str()}") from error
+            missing = what.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            code = "topics.wrong" if missing else "broker.unavailable"
+            answer, reason = None, what.str()
+        if answer is not None:
+            return answer
+        if time.monotonic() > deadline:
+            fix = "run `flexcore topics apply`" if code == "topics.wrong" else "is it running?"
+            raise Unavailable(code, f"Kafka does not serve ({reason}); {fix}")
+        time.sleep(_POLL_S)

@@ -1,0 +1,221 @@
+"""Makes and checks what stands in `streams/topics.py`.
+
+apply:  table ─► missing? ─► CreateTopics, once ─► leaders seen ─► schemas registered
+verify: table ─► there, with partitions, cleanup and timestamps as written ─► partition count
+"""
+
+# pyright: reportPrivateImportUsage=false
+# confluent_kafka.admin offers these names without listing them as exported.
+import time
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    TopicMetadata,
+)
+
+from domain.errors import Unavailable
+from streams.broker_wait import REQUEST_S, WITHIN_S, until_answered
+from streams.connection import Connection
+from streams.registry import load_registry, register_all
+from streams.topics import Topic, Topics
+
+CHECKED = ("cleanup.policy", "message.timestamp.type")
+"""What makes a log wrong when it differs; sizes and retention are the operator's to widen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `apply` did: `what` is `created` or `registered`, `name` a topic or a subject."""
+
+    what: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of the table as it is on the broker; `state` is `ok`, `missing` or what is wrong."""
+
+    topic: str
+    partitions: int
+    state: str
+    settings: Mapping[str, str]
+
+
+def apply(
+    connection: Connection,
+    topics: Topics,
+    *,
+    partitions: int,
+    replication_factor: int = 1,
+    registry_url: str | None = None,
+    within_s: float = WITHIN_S,
+) -> list[Change]:
+    """Create the topics and register the schemas that are missing; what is there is only checked.
+
+    The partition count of the first `apply` is kept for ever, since it places every aggregate.
+    Raises Unavailable where the broker is away or an existing topic differs.
+    """
+    admin = _admin(connection)
+    deadline = time.monotonic() + within_s
+    found = _found(admin, topics, deadline)
+    _check(topics.table(), found, partitions)
+    missing = [topic for topic in topics.table() if topic.name not in found]
+    if missing:
+        _create(admin, missing, partitions, replication_factor)
+        # Looked at again: another `apply` may have been faster, with another count.
+        found = _found(admin, topics, deadline, required={topic.name for topic in missing})
+        _check(topics.table(), found, partitions)
+    registered = register_all(load_registry(connection, topics, registry_url), topics)
+    return [
+        *(Change("created", topic.name) for topic in missing),
+        *(Change("registered", subject) for subject in registered),
+    ]
+
+
+def verify(connection: Connection, topics: Topics, *, within_s: float = WITHIN_S) -> int:
+    """The partition count of the topics, all of which are there and as they should be.
+
+    Waits up to `within_s` while the broker starts. Raises Unavailable.
+    """
+    deadline = time.monotonic() + within_s
+    found = _found(_admin(connection), topics, deadline)
+    missing = [topic.name for topic in topics.table() if topic.name not in found]
+    if missing:
+        raise Unavailable(
+            "topics.wrong",
+            f"{len(missing)} topics are missing ({', '.join(missing)}); "
+            "run `flexcore topics apply` once before services start",
+            topics=missing,
+        )
+    partitions = found[topics.outcomes].partitions
+    _check(topics.table(), found, partitions)
+    return partitions
+
+
+def listing(connection: Connection, topics: Topics, *, within_s: float = WITHIN_S) -> list[Listed]:
+    """Every topic of the table as it is on the broker. Raises Unavailable."""
+    found = _found(_admin(connection), topics, time.monotonic() + within_s)
+    common = found[topics.outcomes].partitions if topics.outcomes in found else None
+    rows = []
+    for topic in topics.table():
+        there = found.get(topic.name)
+        if there is None:
+            rows.append(Listed(topic.name, 0, "missing", {}))
+            continue
+        state = "; ".join(_wrong([topic], found, common or there.partitions)) or "ok"
+        shown = {name: there.settings.get(name, "") for name in topic.settings}
+        rows.append(Listed(topic.name, there.partitions, state, shown))
+    return rows
+
+
+# ── what is there ────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    partitions: int
+    settings: Mapping[str, str]
+
+
+def _admin(connection: Connection) -> AdminClient:
+    return AdminClient(connection.client())
+
+
+def _found(
+    admin: AdminClient, topics: Topics, deadline: float, required: Set[str] = frozenset()
+) -> dict[str, _There]:
+    """The topics of the table that exist, once the required ones do and all have leaders."""
+    names = {topic.name for topic in topics.table()}
+
+    def look() -> dict[str, _There] | None:
+        there = {name: topic for name, topic in _metadata(admin).topics.items() if name in names}
+        if not (required <= there.keys() and all(map(_is_led, there.values()))):
+            return None
+        settings = _settings(admin, there)
+        return {name: _There(len(t.partitions), settings[name]) for name, t in there.items()}
+
+    return until_answered(look, deadline)
+
+
+def _metadata(admin: AdminClient) -> ClusterMetadata:
+    # All topics, not one by one: asking for one may create it where the broker does that.
+    return admin.list_topics(timeout=REQUEST_S)
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    partitions = topic.partitions.values()
+    return bool(partitions) and all(partition.leader >= 0 for partition in partitions)
+
+
+def _settings(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    if not resources:
+        return {}
+    answers = admin.describe_configs(resources, request_timeout=REQUEST_S)
+    found: dict[str, dict[str, str]] = {}
+    for resource, answer in answers.items():
+        entries: dict[str, ConfigEntry] = answer.result()
+        found[resource.name] = {name: entry.value or "" for name, entry in entries.items()}
+    return found
+
+
+# ── what is wrong, and what is made ──────────────────────────────────────────────────────
+
+
+def _wrong(table: Iterable[Topic], found: Mapping[str, _There], partitions: int) -> Iterable[str]:
+    for topic in table:
+        there = found.get(topic.name)
+        if there is None:
+            continue
+        wanted = topic.partitions or partitions
+        if there.partitions != wanted:
+            yield f"{topic.name} has {there.partitions} partitions, not {wanted}"
+        for name in CHECKED:
+            want = topic.settings.get(name)
+            if want is not None and there.settings.get(name) != want:
+                yield f"{topic.name} has {name}={there.settings.get(name)}, not {want}"
+
+
+def _check(table: Iterable[Topic], found: Mapping[str, _There], partitions: int) -> None:
+    wrong = list(_wrong(table, found, partitions))
+    if wrong:
+        raise Unavailable(
+            "topics.wrong",
+            f"{'; '.join(wrong)}. A partition count is never changed: set kafka.partitions to "
+            "the count that is there. Give a topic its cleanup policy and timestamp type back "
+            "with kafka-configs, or use another kafka.prefix; then run `flexcore topics apply`",
+            wrong=wrong,
+        )
+
+
+def _create(
+    admin: AdminClient, missing: Iterable[Topic], partitions: int, replication_factor: int
+) -> None:
+    # acks=all is worth as many copies as must be in sync.
+    safety = {"min.insync.replicas": str((replication_factor + 1) // 2)}
+    asked = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions or partitions,
+            replication_factor=replication_factor,
+            config=topic.settings | safety,
+        )
+        for topic in missing
+    ]
+    for name, answer in admin.create_topics(asked, operation_timeout=REQUEST_S).items():
+        try:
+            answer.result()
+        except KafkaException as error:
+            what: KafkaError = error.args[0]
+            # Two that apply at once: who comes second finds what the first has made.
+            if what.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Unavailable(
+                    "topics.wrong", f"topic {name} could not be created: {what.str()}"
+                ) from error
