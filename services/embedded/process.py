@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.embedded.errors import EmbeddedError
+from services.embedded.errors import failed
 
 _SUPERVISE = Path(__file__).with_name("supervise.py")
 _PID_WITHIN_S = 20.0
@@ -59,7 +59,7 @@ def start(
 ) -> Supervised:
     """Start `command` under a supervisor, its output appended to `log`; `ids` = (uid, gid) to run it as.
 
-    Raises `EmbeddedError` when the supervisor cannot start the command.
+    Raises `Unavailable` (`stack.failed`) when the supervisor cannot start the command.
     """
     ours, theirs = socket.socketpair()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def _read_pid(
         return int(line)
     ours.close()
     supervisor.wait(_PID_WITHIN_S)
-    raise EmbeddedError(
+    raise failed(
         f"{Path(command[0]).name} did not start",
         cause=tail(log, lines=1) or "its supervisor ended at once",
         fix=f"look into {log}",
