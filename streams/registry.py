@@ -117,7 +117,10 @@ def canonical(schema: str) -> str:
 
     Raises ValueError for a text that is no JSON.
     """
-    return json.dumps(json.loads(schema), sort_keys=True, separators=(",", ":"))
+    try:
+        return json.dumps(json.loads(schema), sort_keys=True, separators=(",", ":"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def no_version(subject: str, version: int | Latest) -> NotFound:

@@ -1,0 +1,1 @@
+"""The REST door: routes that turn requests into commands and queries."""
