@@ -29,6 +29,11 @@ _AWAY = frozenset(
 )
 
 
+def seconds_left(deadline: float) -> float:
+    """How long one request may take so that the deadline is kept: 0.1 to 5 s."""
+    return max(0.1, min(REQUEST_S, deadline - time.monotonic()))
+
+
 def until_answered(look: Callable[[], T | None], deadline: float) -> T:
     """The first answer of `look` that is not `None`, before `deadline` (time.monotonic).
 

@@ -110,6 +110,7 @@ def event_key(aggregate_id: str, version: int) -> bytes:
 def parse_event_key(key: bytes) -> tuple[str, int]:
     """(aggregate id, version). Raises ValueError for a key that is none."""
     aggregate_id, mark, version = key.decode().rpartition("#")
-    if not mark or len(version) != 12:
+    # int() would also take signs, spaces and underscores: several keys for one event.
+    if not mark or len(version) != 12 or not (version.isascii() and version.isdecimal()):
         raise ValueError(f"{key!r} is no event key")
     return aggregate_id, int(version)

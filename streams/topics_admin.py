@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
-    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewTopic,
@@ -21,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from domain.errors import Unavailable
-from streams.broker_wait import REQUEST_S, WITHIN_S, until_answered
+from streams.broker_wait import REQUEST_S, WITHIN_S, seconds_left, until_answered
 from streams.connection import Connection
 from streams.registry import load_registry, register_all
 from streams.topics import Topic, Topics
@@ -135,18 +134,15 @@ def _found(
     names = {topic.name for topic in topics.table()}
 
     def look() -> dict[str, _There] | None:
-        there = {name: topic for name, topic in _metadata(admin).topics.items() if name in names}
+        # All topics, not one by one: asking for one may create it where the broker does that.
+        metadata = admin.list_topics(timeout=seconds_left(deadline))
+        there = {name: topic for name, topic in metadata.topics.items() if name in names}
         if not (required <= there.keys() and all(map(_is_led, there.values()))):
             return None
         settings = _settings(admin, there)
         return {name: _There(len(t.partitions), settings[name]) for name, t in there.items()}
 
     return until_answered(look, deadline)
-
-
-def _metadata(admin: AdminClient) -> ClusterMetadata:
-    # All topics, not one by one: asking for one may create it where the broker does that.
-    return admin.list_topics(timeout=REQUEST_S)
 
 
 def _is_led(topic: TopicMetadata) -> bool:
