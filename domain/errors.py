@@ -90,6 +90,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "command.id_reused": Invalid,
     "command.invalid_id": Invalid,
     "command.expired": Refused,
+    "command.denied": Denied,
     "command.wrong_key": Invalid,
     "command.invalid_expected_version": Invalid,
     "command.too_large": TooLarge,

@@ -1,0 +1,340 @@
+"""One command judged, in the contract's order; what is read of the world comes in by `View`.
+
+place → known id → age → authority → readable → expected version → decide → verdict
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from domain.contexts import CONTEXTS, Context
+from domain.decider import Facts
+from domain.definition import Definition, PinnedDefinition
+from domain.errors import Denied, FlexCoreError, Invalid, Refused, TooLarge, VersionConflict
+from domain.execution.messages import ExecutePipeline
+from domain.pipeline.pipeline import Pipeline
+from schemas import catalogue
+from schemas.codec import Codec
+from streams.answers import ACCEPTED, REFUSED, UNAVAILABLE, Answer
+from streams.records import (
+    ANONYMOUS,
+    ANY,
+    DEFAULT_TENANT,
+    ExpectedVersion,
+    Identity,
+    command_hash,
+    event_id,
+    header_map,
+    parse_expected_version,
+    text,
+    time_text,
+)
+from streams.stream_index import WINDOW_MS
+from streams.topics import MIB, event_key, partition_of
+from streams.verdicts import (
+    CommandRecord,
+    Decided,
+    InternalCommand,
+    NeedsPipeline,
+    NewEvent,
+    Rejected,
+    Repeated,
+    Stray,
+    Verdict,
+)
+
+MAX_KEY_BYTES = 255
+MAX_EVENT_BYTES = 4 * MIB - 64 * 1024
+"""The topic takes 4 MiB with key, headers and batch overhead."""
+
+
+class View(Protocol):
+    """What a turn knows: its own overlay over the committed state."""
+
+    def answer(self, identity: Identity) -> Answer | None: ...
+
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        """(version, state) of an aggregate, including what this turn has decided."""
+        ...
+
+    def pipeline(self, pipeline_id: str) -> Pipeline | None:
+        """A pipeline as far as this worker has read, whoever owns it."""
+        ...
+
+
+def _no_problems(_: Definition) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """`expression_problems` checks a definition's expressions; `chance` is uniform in [0, 1)."""
+
+    codec: Codec
+    partitions: int
+    chance: Callable[[], float]
+    expression_problems: Callable[[Definition], Sequence[str]] = field(default=_no_problems)
+
+    def judge(self, record: CommandRecord, view: View, at: datetime, final: bool) -> Verdict:
+        """What becomes of a record; `final` = do not ask to read on for a pipeline. Never raises."""
+        try:
+            aggregate_id = _aggregate_id(record)
+        except ValueError as error:
+            return Rejected(None, dead=f"command.unreadable: {error}")
+        home = partition_of(aggregate_id, self.partitions)
+        if home != record.partition:
+            return Stray(home)
+        headers = header_map(record.headers)
+        command_id = text(headers, "ce_id")
+        if not command_id or len(command_id) > MAX_KEY_BYTES:
+            return Rejected(
+                None, dead="command.unreadable: the header ce_id is missing or too long"
+            )
+        identity = Identity(record.context, aggregate_id, command_id)
+        content = self._hash(record, text(headers, "ce_expectedversion"))
+        known = view.answer(identity)
+        if known is not None:
+            return _known(known, content)
+        try:
+            return self._decide(record, identity, content, headers, view, at, final)
+        except FlexCoreError as error:
+            unreadable = error.code in ("command.unreadable", "command.unknown_type")
+            dead = f"{error.code}: {error.message}" if unreadable else ""
+            return Rejected(_refusal(identity, content, error.code, error.message), dead)
+        except Exception as error:
+            # Whatever a command does to decider or codec, the next one is judged.
+            what = f"could not be decided: {error!r}"
+            answer = _refusal(identity, content, "internal.undecidable", what)
+            return Rejected(answer, dead=f"internal.undecidable: {error!r}")
+
+    def judge_internal(self, command: InternalCommand, view: View, at: datetime) -> Verdict:
+        """What becomes of a command of the engine. Raises where it cannot be decided."""
+        context = CONTEXTS[command.context]
+        identity = Identity(context.name, command.aggregate_id, str(command.command_id))
+        known = view.answer(identity)
+        if known is not None:
+            return Repeated(known)
+        version, state = view.state(context, command.aggregate_id)
+        facts = Facts(at=at, actor="engine", chance=self.chance())
+        events = context.decider.decide(command.command, state, facts)
+        source = _Source(
+            command.command_id, "", b"flexcore/engine", command.correlation_id, command.causation_id
+        )
+        new = self._new_events(context, command.aggregate_id, version, events, source, at)
+        after = context.decider.fold(events, state)
+        answer = Answer(identity, "", ACCEPTED, tuple(e.version for e in new))
+        return Decided(answer, new, after, version + len(new), internal=True)
+
+    def unavailable(self, record: CommandRecord, what: str) -> Answer:
+        """The answer to a command that could not be judged now."""
+        headers = header_map(record.headers)
+        identity = Identity(record.context, _aggregate_id(record), text(headers, "ce_id"))
+        content = self._hash(record, text(headers, "ce_expectedversion"))
+        return Answer(
+            identity, content, UNAVAILABLE, error_code="owner.unavailable", error_message=what
+        )
+
+    def _hash(self, record: CommandRecord, expected: str) -> str:
+        value = record.value or b""
+        try:
+            return command_hash(self.codec.name_of(value), value, _lenient(expected))
+        except FlexCoreError:
+            return command_hash("", value, ANY)
+
+    def _decide(
+        self,
+        record: CommandRecord,
+        identity: Identity,
+        content: str,
+        headers: dict[str, bytes],
+        view: View,
+        at: datetime,
+        final: bool,
+    ) -> Verdict:
+        context = CONTEXTS[record.context]
+        command_id = _uuid(identity.command_id)
+        if at.timestamp() * 1000 - record.timestamp_ms > WINDOW_MS:
+            raise Refused("command.expired", "the command waited for over 7 days; send a new one")
+        _authorize(identity.aggregate_id)
+        command = self._read(record, context)
+        body_id = getattr(command, context.id_field)
+        if body_id != identity.aggregate_id:
+            raise Invalid(
+                "command.wrong_key",
+                f"{context.id_field} is {body_id!r}, the record's key {identity.aggregate_id!r}; "
+                "they must be equal",
+            )
+        version, state = view.state(context, identity.aggregate_id)
+        expected = parse_expected_version(text(headers, "ce_expectedversion"))
+        if not expected.accepts(version):
+            raise _conflict(context, identity.aggregate_id, version, expected)
+        pipeline = None
+        if isinstance(command, ExecutePipeline):
+            pipeline = _pinned(view, command.pipeline_id)
+            if (pipeline is None or not pipeline.active) and not final:
+                return NeedsPipeline(command.pipeline_id)
+        facts = Facts(
+            at=at,
+            actor=ANONYMOUS,
+            chance=self.chance(),
+            pipeline=pipeline,
+            expression_problems=self.expression_problems,
+        )
+        events = context.decider.decide(command, state, facts)
+        source = _Source(
+            command_id,
+            content,
+            b"flexcore/worker",
+            text(headers, "ce_correlationid", identity.command_id),
+            identity.command_id,
+            headers.get("traceparent"),
+        )
+        new = self._new_events(context, identity.aggregate_id, version, events, source, at)
+        after = context.decider.fold(events, state)
+        answer = Answer(identity, content, ACCEPTED, tuple(event.version for event in new))
+        return Decided(answer, new, after, version + len(new))
+
+    def _read(self, record: CommandRecord, context: Context) -> Any:
+        value = record.value or b""
+        name = self.codec.name_of(value)
+        if catalogue.records()[name].cls not in context.commands:
+            raise Invalid(
+                "command.unknown_type", f"{name} is no command of the context {context.name!r}"
+            )
+        return self.codec.decode(value)
+
+    def _new_events(
+        self,
+        context: Context,
+        aggregate_id: str,
+        version: int,
+        events: Sequence[Any],
+        source: "_Source",
+        at: datetime,
+    ) -> list[NewEvent]:
+        partition = partition_of(aggregate_id, self.partitions)
+        shared = source.headers(aggregate_id, at, len(events))
+        found = []
+        for index, event in enumerate(events):
+            number = version + 1 + index
+            value = self.codec.encode(event)
+            if len(value) > MAX_EVENT_BYTES:
+                raise TooLarge(
+                    "command.too_large",
+                    f"the event would be {len(value)} bytes; at most {MAX_EVENT_BYTES} fit",
+                )
+            name = catalogue.full_names()[type(event)]
+            headers = [
+                ("ce_id", event_id(source.command_id, context.name, aggregate_id, number).encode()),
+                ("ce_type", name.encode()),
+                ("ce_aggregateversion", str(number).encode()),
+                ("ce_txnindex", str(index).encode()),
+                *shared,
+            ]
+            key = event_key(aggregate_id, number)
+            found.append(
+                NewEvent(context.name, partition, aggregate_id, number, event, key, value, headers)
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where events come from, as their headers tell it."""
+
+    command_id: uuid.UUID
+    content: str
+    source: bytes
+    correlation_id: str
+    causation_id: str
+    traceparent: bytes | None = None
+
+    def headers(self, aggregate_id: str, at: datetime, count: int) -> list[tuple[str, bytes]]:
+        actor = b"engine" if self.source == b"flexcore/engine" else ANONYMOUS.encode()
+        found = [
+            ("ce_specversion", b"1.0"),
+            ("ce_source", self.source),
+            ("ce_time", time_text(at).encode()),
+            ("ce_subject", aggregate_id.encode()),
+            ("content-type", b"application/avro"),
+            ("ce_tenantid", DEFAULT_TENANT.encode()),
+            ("ce_actorid", actor),
+            ("ce_correlationid", self.correlation_id.encode()),
+            ("ce_causationid", self.causation_id.encode()),
+            ("ce_commandid", str(self.command_id).encode()),
+            ("ce_commandhash", self.content.encode()),
+            ("ce_txncount", str(count).encode()),
+        ]
+        if self.traceparent is not None:
+            found.append(("traceparent", self.traceparent))
+        return found
+
+
+def _aggregate_id(record: CommandRecord) -> str:
+    key = record.key
+    if not key or len(key) > MAX_KEY_BYTES:
+        raise ValueError(f"the key must be the aggregate id, 1 to {MAX_KEY_BYTES} bytes of UTF-8")
+    return key.decode()
+
+
+def _uuid(command_id: str) -> uuid.UUID:
+    try:
+        found = uuid.UUID(command_id)
+    except ValueError:
+        found = None
+    if found is None or str(found) != command_id:
+        raise Invalid(
+            "command.invalid_id", f"ce_id {command_id[:60]!r}; it must be a UUID in small letters"
+        )
+    return found
+
+
+def _authorize(aggregate_id: str) -> None:
+    """Unsigned commands act as `anonymous` of tenant `default`, which is all there is to act as."""
+    if "~" in aggregate_id:
+        raise Denied(
+            "command.denied",
+            f"{aggregate_id!r} belongs to another tenant than {DEFAULT_TENANT!r}",
+        )
+
+
+def _lenient(expected: str) -> ExpectedVersion:
+    try:
+        return parse_expected_version(expected)
+    except Invalid:
+        return ExpectedVersion(expected)
+
+
+def _pinned(view: View, pipeline_id: str) -> PinnedDefinition | None:
+    pipeline = view.pipeline(pipeline_id)
+    return None if pipeline is None else pipeline.pinned()
+
+
+def _known(known: Answer, content: str) -> Verdict:
+    if known.hash == content:
+        return Repeated(known)
+    return Rejected(
+        _refusal(
+            known.identity,
+            content,
+            "command.id_reused",
+            f"command id {known.identity.command_id!r} was used with other content; use a new id",
+        )
+    )
+
+
+def _refusal(identity: Identity, content: str, code: str, message: str) -> Answer:
+    return Answer(identity, content, REFUSED, error_code=code, error_message=message)
+
+
+def _conflict(
+    context: Context, aggregate_id: str, version: int, expected: ExpectedVersion
+) -> VersionConflict:
+    return VersionConflict(
+        "aggregate.version_conflict",
+        f"{context.name} {aggregate_id!r} is at version {version}, expected {expected}; "
+        "read it again and decide anew",
+        version=version,
+    )

@@ -1,0 +1,342 @@
+"""The lane: one transaction at a time over all partitions a worker owns. No I/O, no clock.
+
+    take ──► step(now) → Transaction ──► driver runs it ──► committed() → Settled | failed() → Action
+
+A turn judges everything that is queued against an overlay; the overlay becomes the state only when
+the transaction is committed. What was committed is looked for in the log (by the stream index) and
+written again should it be missing there, so nothing rests on the word of a commit alone.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.contexts import CONTEXTS, Context
+from domain.execution.messages import CompleteStep, FailStep
+from domain.pipeline.pipeline import Pipeline
+from streams.answers import Answer
+from streams.commit_metadata import CommitMetadata
+from streams.error_table import Action, TransactionError, action_for
+from streams.judging import Judge
+from streams.records import Identity
+from streams.stream_index import StreamIndex
+from streams.topics import Topics, partition_of
+from streams.turn import Place, Settled, Transaction, Turn, without_event
+from streams.verdicts import (
+    CommandRecord,
+    Decided,
+    InternalCommand,
+    NeedsPipeline,
+    NewEvent,
+    Rejected,
+)
+
+log = logging.getLogger("flexcore.lane")
+
+MAX_COMMANDS = 1_000
+"""A larger turn gains no throughput, only latency (measured: 25,000/s at 1,000)."""
+MAX_TURN_BYTES = 16 * 1024 * 1024
+MAX_PARKED = timedelta(seconds=2)
+MAX_STATES = 50_000
+"""Cached aggregates; at 2 KiB each this is 100 MB."""
+
+
+@dataclass(slots=True)
+class _Parked:
+    """A command that waits until the pipeline topic is read to `end`, and all behind it."""
+
+    record: CommandRecord
+    needs: Place
+    since: datetime
+    end: int | None = None
+    behind: deque[CommandRecord] = field(default_factory=deque)
+
+
+class Lane:
+    """Driven by one thread. Closed until `open`; what is queued while closed is dropped."""
+
+    def __init__(
+        self, judge: Judge, index: StreamIndex, topics: Topics, *, transactional_id: str, url: str
+    ) -> None:
+        self._judge = judge
+        self._index = index
+        self._topics = topics
+        self._writer = transactional_id, url
+        self._group = b""
+        self._generation = -1
+        self._next: dict[Place, int] = {}
+        self._last_key: dict[Place, str] = {}
+        self._queue: deque[CommandRecord] = deque()
+        self._internal: deque[InternalCommand] = deque()
+        self._repairs: deque[NewEvent] = deque()
+        self._parked: dict[Place, _Parked] = {}
+        self._states: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._recent: dict[Identity, Answer] = {}
+        self._unseen: deque[tuple[Mapping[Place, int], Sequence[NewEvent]]] = deque()
+        self._turn: Turn | None = None
+        self._retries = 0
+        self.repaired = 0
+
+    # ── ownership ────────────────────────────────────────────────────────────────────────
+
+    @property
+    def owned(self) -> frozenset[Place]:
+        return frozenset(self._next)
+
+    @property
+    def queued(self) -> int:
+        """Commands that wait for a turn, parked ones included."""
+        return len(self._queue) + sum(len(parked.behind) + 1 for parked in self._parked.values())
+
+    def open(
+        self,
+        generation: int,
+        group: bytes,
+        offsets: Mapping[Place, int],
+        last_keys: Mapping[Place, str],
+    ) -> None:
+        """Own these places from their stable command offsets on; the index holds all their events.
+
+        A new generation fetches again from those offsets; within the same one, what is queued
+        stays, as nobody will fetch it again. Results of the engine stay in any case.
+        """
+        queue = self._queued() if generation == self._generation else deque()
+        self.close()
+        self._queue = queue
+        self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
+        self._generation, self._group = generation, group
+        self._next, self._last_key = dict(offsets), dict(last_keys)
+
+    def close(self) -> None:
+        """Own nothing and know nothing; a running transaction must have ended."""
+        self._next, self._last_key = {}, {}
+        self._queue, self._repairs = deque(), deque()
+        self._parked, self._states, self._recent = {}, {}, {}
+        self._unseen = deque()
+        self._turn, self._retries, self._generation = None, 0, -1
+
+    def _queued(self) -> deque[CommandRecord]:
+        parked = [c for p in self._parked.values() for c in (p.record, *p.behind)]
+        return deque((*parked, *self._queue))
+
+    # ── input ────────────────────────────────────────────────────────────────────────────
+
+    def take(self, generation: int, records: Iterable[CommandRecord]) -> None:
+        """Queue commands that were fetched in `generation`."""
+        if generation == self._generation and self._next:
+            self._queue.extend(records)
+
+    def take_internal(self, commands: Iterable[InternalCommand]) -> None:
+        self._internal.extend(commands)
+
+    def wanted_ends(self) -> set[Place]:
+        """The places whose true end somebody must look up, for parked commands."""
+        return {parked.needs for parked in self._parked.values() if parked.end is None}
+
+    def on_end(self, place: Place, end: int) -> None:
+        """The true end of a place, taken after `wanted_ends` named it."""
+        for parked in self._parked.values():
+            if parked.needs == place and parked.end is None:
+                parked.end = end
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a later step may have something to do without new input."""
+        return bool(self._parked or self._unseen or self._queue or self._internal or self._repairs)
+
+    # ── a turn ───────────────────────────────────────────────────────────────────────────
+
+    def step(self, now: datetime) -> Transaction | None:
+        """Judge what is queued; `None` where there is nothing to commit."""
+        assert self._turn is None, "the last transaction has no result yet"
+        if not self._next:
+            return None
+        self._look_for_committed()
+        turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions)
+        view = _View(self, turn)
+        self._repair(turn)
+        self._judge_internal(turn, view)
+        self._judge_parked(turn, view)
+        while (
+            self._queue and len(turn.commands) < MAX_COMMANDS and turn.size_bytes < MAX_TURN_BYTES
+        ):
+            self._judge_record(self._queue.popleft(), turn, view)
+        if turn.empty:
+            return None
+        self._turn = turn
+        return self._transaction(turn)
+
+    def committed(self, ends: Mapping[Place, int]) -> Settled:
+        """The transaction is committed; `ends` = reported offset of each place's last event."""
+        turn = self._finish()
+        self._retries = 0
+        self._states.update(turn.states)
+        self._recent.update(turn.answers)
+        self._next.update(turn.offsets)
+        if turn.events:
+            self._unseen.append((ends, [without_event(event) for event in turn.events]))
+            for event in turn.events:
+                self._last_key[event.context, event.partition] = event.key.decode()
+        self._evict()
+        return turn.settled()
+
+    def failed(self, error: TransactionError) -> Action:
+        """The transaction failed; its inputs stand in the queue again where that makes sense."""
+        turn = self._finish()
+        action = action_for(error, self._retries)
+        self._retries += 1
+        self._queue.extendleft(reversed(turn.commands))
+        self._internal.extendleft(reversed(turn.internal))
+        self._repairs.extendleft(reversed(turn.repairs))
+        if action is Action.REJOIN:
+            self.close()
+        return action
+
+    # ── inside a turn ────────────────────────────────────────────────────────────────────
+
+    def _finish(self) -> Turn:
+        turn, self._turn = self._turn, None
+        assert turn is not None, "a result without a transaction"
+        return turn
+
+    def _judge_record(self, record: CommandRecord, turn: Turn, view: "_View") -> None:
+        place = record.context, record.partition
+        if place not in self._next:
+            return
+        if record.offset < turn.offsets.get(place, self._next[place]):
+            return
+        if place in self._parked:
+            self._parked[place].behind.append(record)
+            return
+        verdict = self._judge.judge(record, view, turn.at, final=False)
+        if isinstance(verdict, NeedsPipeline):
+            needs = "pipeline", partition_of(verdict.pipeline_id, self._judge.partitions)
+            self._parked[place] = _Parked(record, needs, turn.at)
+            return
+        turn.apply(record, verdict)
+
+    def _judge_parked(self, turn: Turn, view: "_View") -> None:
+        for place, parked in list(self._parked.items()):
+            read_on = parked.end is not None and self._index.position(*parked.needs) >= parked.end
+            verdict = self._judge.judge(parked.record, view, turn.at, final=read_on)
+            if isinstance(verdict, NeedsPipeline):
+                if turn.at - parked.since < MAX_PARKED:
+                    continue
+                what = "the pipelines could not be read to their end within 2 s; try again"
+                verdict = Rejected(self._judge.unavailable(parked.record, what))
+            del self._parked[place]
+            turn.apply(parked.record, verdict)
+            self._queue.extendleft(reversed(parked.behind))
+
+    def _judge_internal(self, turn: Turn, view: "_View") -> None:
+        while self._internal and len(turn.internal) < MAX_COMMANDS:
+            command = self._internal.popleft()
+            offset = self._next.get((command.context, command.partition))
+            if offset is None:
+                continue
+            try:
+                verdict = self._judge.judge_internal(command, view, turn.at)
+            except Exception as error:
+                log.exception("internal_command_undecidable command=%r", command)
+                if isinstance(command.command, CompleteStep):
+                    self._internal.appendleft(_failure(command, error))
+                continue
+            if isinstance(verdict, Decided) and verdict.events:
+                turn.apply_internal(command, verdict, offset)
+
+    def _repair(self, turn: Turn) -> None:
+        while self._repairs:
+            event = self._repairs.popleft()
+            offset = self._next.get((event.context, event.partition))
+            if offset is not None:
+                self.repaired += 1
+                log.error("committed_event_missing key=%s: written again", event.key)
+                turn.repair(event, offset)
+
+    def _transaction(self, turn: Turn) -> Transaction:
+        last = {(event.context, event.partition): event.key.decode() for event in turn.events}
+        metadata = {}
+        for place in turn.offsets:
+            key = last.get(place, self._last_key.get(place, ""))
+            metadata[place] = CommitMetadata(*self._writer, key).text()
+        return Transaction(turn.writes, turn.offsets, metadata, self._group)
+
+    # ── the log is asked whether it holds what was committed ─────────────────────────────
+
+    def _look_for_committed(self) -> None:
+        """Forget what the index has seen; queue again what it has read past without seeing it."""
+        while self._unseen:
+            ends, events = self._unseen[0]
+            if any(self._index.position(*place) <= end for place, end in ends.items()):
+                break
+            self._unseen.popleft()
+            self._repairs.extend(
+                event
+                for event in events
+                if self._index.last_version(event.context, event.aggregate_id) < event.version
+            )
+        while self._recent:
+            identity = next(iter(self._recent))
+            if self._index.answer(identity) is None:
+                break
+            del self._recent[identity]
+
+    def _state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        """Committed state: what is cached, brought up to what the index has read."""
+        key = context.name, aggregate_id
+        version, state = self._states.get(key, (0, context.decider.initial))
+        indexed = self._index.last_version(context.name, aggregate_id)
+        if indexed > version:
+            missing = self._index.events(context.name, aggregate_id, version + 1)
+            events = [self._judge.codec.decode(e.value) for e in missing if e.value is not None]
+            version, state = version + len(missing), context.decider.fold(events, state)
+            self._states[key] = version, state
+        return version, state
+
+    def _evict(self) -> None:
+        """Drop the oldest states, but never one that the index has not caught up with."""
+        if len(self._states) > MAX_STATES:
+            for key in list(self._states)[: MAX_STATES // 10]:
+                if self._index.last_version(*key) >= self._states[key][0]:
+                    del self._states[key]
+
+
+class _View:
+    """A turn over the lane's committed state over the index."""
+
+    def __init__(self, lane: Lane, turn: Turn) -> None:
+        self._lane = lane
+        self._turn = turn
+
+    def answer(self, identity: Identity) -> Answer | None:
+        # The index before what is recent: only there an answer has its position.
+        return (
+            self._turn.answers.get(identity)
+            or self._lane._index.answer(identity)
+            or self._lane._recent.get(identity)
+        )
+
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        found = self._turn.states.get((context.name, aggregate_id))
+        return found or self._lane._state(context, aggregate_id)
+
+    def pipeline(self, pipeline_id: str) -> Pipeline | None:
+        _, state = self.state(CONTEXTS["pipeline"], pipeline_id)
+        return state if isinstance(state, Pipeline) else None
+
+
+def _failure(command: InternalCommand, error: Exception) -> InternalCommand:
+    """What is said of a step whose result cannot be taken."""
+    done = command.command
+    failed = FailStep(
+        execution_id=done.execution_id,
+        step_id=done.step_id,
+        attempt=done.attempt,
+        error_code="internal.undecidable",
+        error_message=f"the step's result could not be taken: {error}"[:2_000],
+        retryable=False,
+    )
+    return replace(command, command=failed)

@@ -1,0 +1,73 @@
+"""The stream index in memory: dictionaries under one lock, filled from the topics at each start."""
+
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from streams.answers import Answer, answer_of
+from streams.records import EventRecord, Identity
+from streams.stream_index import WINDOW_MS
+
+
+class MemoryStreamIndex:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._streams: dict[tuple[str, str], list[EventRecord]] = {}
+        self._members: dict[tuple[str, int], set[str]] = {}
+        self._positions: dict[tuple[str, int], int] = {}
+        self._answers: dict[Identity, tuple[int, Answer]] = {}
+
+    def append(self, events: Sequence[EventRecord]) -> None:
+        with self._lock:
+            for event in events:
+                stream = self._streams.setdefault((event.context, event.aggregate_id), [])
+                assert event.version == len(stream) + 1, "the tailer hands over versions in order"
+                stream.append(event)
+                if event.version == 1:
+                    members = self._members.setdefault((event.context, event.partition), set())
+                    members.add(event.aggregate_id)
+                answer = answer_of(event)
+                if answer is not None:
+                    self._answers[event.identity] = (event.timestamp_ms, answer)
+
+    def remember(self, answer: Answer, at_ms: int) -> None:
+        with self._lock:
+            self._answers.setdefault(answer.identity, (at_ms, answer))
+
+    def advance(self, context: str, partition: int, position: int) -> None:
+        with self._lock:
+            key = context, partition
+            self._positions[key] = max(position, self._positions.get(key, 0))
+
+    def position(self, context: str, partition: int) -> int:
+        return self._positions.get((context, partition), 0)
+
+    def last_version(self, context: str, aggregate_id: str) -> int:
+        return len(self._streams.get((context, aggregate_id), ()))
+
+    def event(self, context: str, aggregate_id: str, version: int) -> EventRecord | None:
+        stream = self._streams.get((context, aggregate_id), ())
+        return stream[version - 1] if 0 < version <= len(stream) else None
+
+    def events(
+        self, context: str, aggregate_id: str, from_version: int = 1, limit: int | None = None
+    ) -> Sequence[EventRecord]:
+        first = max(from_version, 1) - 1
+        last = None if limit is None else first + limit
+        return self._streams.get((context, aggregate_id), [])[first:last]
+
+    def answer(self, identity: Identity) -> Answer | None:
+        found = self._answers.get(identity)
+        return found[1] if found else None
+
+    def aggregates(self, context: str, partition: int) -> Iterator[str]:
+        with self._lock:
+            return iter(tuple(self._members.get((context, partition), ())))
+
+    def expire(self, now_ms: int) -> None:
+        # Answers stand in the order in which they were read: the first fresh one ends the search.
+        with self._lock:
+            while self._answers:
+                oldest = next(iter(self._answers))
+                if now_ms - self._answers[oldest][0] <= WINDOW_MS:
+                    break
+                del self._answers[oldest]

@@ -1,0 +1,148 @@
+"""The tailer: reads back what is committed, puts it into the index, and only then answers. No I/O.
+
+    events in log order ──► reader rule ──► index ──► answers of owned partitions
+
+Reader rule, per aggregate: last + 1 → take; ≤ last → drop, and say so if it differs; further on →
+hold until its predecessor comes. A gap is a fact only when the end that was true when it appeared
+has been read.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streams.answers import ACCEPTED, Answer, answer_of
+from streams.records import EventRecord, text
+from streams.stream_index import StreamIndex
+from streams.turn import Place
+
+log = logging.getLogger("flexcore.tailer")
+
+ENGINE = "flexcore/engine"
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Events of a place that came before their predecessors; `end` is not known at first."""
+
+    end: int | None
+    early: dict[tuple[str, int], EventRecord]
+
+
+class Tailer:
+    """Fed by one thread; `own` and `disown` come from another, between two calls."""
+
+    def __init__(self, index: StreamIndex) -> None:
+        self._index = index
+        self._answer_from: dict[Place, int] = {}
+        self._gaps: dict[Place, _Gap] = {}
+        self.conflicts = 0
+
+    def own(self, answered: Mapping[Place, int]) -> None:
+        """Answer the events of these places from these offsets on, and of no others."""
+        self._answer_from = dict(answered)
+
+    def disown(self) -> None:
+        self._answer_from = {}
+
+    def owns(self, place: Place) -> bool:
+        return place in self._answer_from
+
+    def on_events(self, place: Place, events: Sequence[EventRecord], position: int) -> list[Answer]:
+        """Take what was read up to `position`; returns the answers that are due."""
+        taken: list[EventRecord] = []
+        versions: dict[str, int] = {}
+        for event in events:
+            last = versions.get(event.aggregate_id)
+            if last is None:
+                last = self._index.last_version(event.context, event.aggregate_id)
+            if event.version == last + 1:
+                taken.append(event)
+                versions[event.aggregate_id] = event.version
+                if place in self._gaps:
+                    versions[event.aggregate_id] = self._unblock(place, event, taken)
+            elif event.version <= last:
+                self._compare(event, taken)
+            else:
+                gap = self._gaps.setdefault(place, _Gap(None, {}))
+                gap.early[event.aggregate_id, event.version] = event
+        self._index.append(taken)
+        self._index.advance(*place, position)
+        return self._answers(place, taken)
+
+    def on_outcomes(
+        self, answers: Sequence[tuple[Answer, int]], place: Place, position: int
+    ) -> None:
+        """Take (answer, broker time in ms) of commands that made no events."""
+        for answer, at_ms in answers:
+            if answer.remembered and not answer.versions:
+                self._index.remember(answer, at_ms)
+        self._index.advance(*place, position)
+
+    # ── gaps ─────────────────────────────────────────────────────────────────────────────
+
+    def wanted_ends(self) -> set[Place]:
+        """Places with a gap whose true end somebody must look up."""
+        return {place for place, gap in self._gaps.items() if gap.end is None}
+
+    def on_end(self, place: Place, end: int) -> None:
+        gap = self._gaps.get(place)
+        if gap is not None and gap.end is None:
+            gap.end = end
+
+    def gaps(self) -> dict[Place, tuple[str, int]]:
+        """Confirmed gaps: (aggregate id, version that stands behind one) of each such place."""
+        return {
+            place: next(iter(gap.early))
+            for place, gap in self._gaps.items()
+            if gap.end is not None and self._index.position(*place) >= gap.end
+        }
+
+    def _unblock(self, place: Place, event: EventRecord, taken: list[EventRecord]) -> int:
+        """Take what waited for `event`; returns the version that is last now."""
+        early = self._gaps[place].early
+        version = event.version
+        while (follower := early.pop((event.aggregate_id, version + 1), None)) is not None:
+            taken.append(follower)
+            version += 1
+        if not early:
+            del self._gaps[place]
+        return version
+
+    def _compare(self, event: EventRecord, taken: Sequence[EventRecord]) -> None:
+        """A republished event must be the one it replaces, whatever was redacted in its body."""
+        known = self._index.event(event.context, event.aggregate_id, event.version) or next(
+            (
+                e
+                for e in taken
+                if (e.aggregate_id, e.version) == (event.aggregate_id, event.version)
+            ),
+            None,
+        )
+        if known is not None and event.value is not None and known.event_id != event.event_id:
+            self.conflicts += 1
+            log.error(
+                "event_conflict %s/%s#%d: offset %d holds another event than offset %d",
+                event.context,
+                event.aggregate_id,
+                event.version,
+                event.offset,
+                known.offset,
+            )
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────
+
+    def _answers(self, place: Place, taken: Sequence[EventRecord]) -> list[Answer]:
+        start = self._answer_from.get(place)
+        if start is None:
+            return []
+        return [answer for event in taken if event.offset >= start for answer in due(event)]
+
+
+def due(event: EventRecord) -> list[Answer]:
+    """The answer an event calls for: none for the engine's, one for a command's last event."""
+    if text(event.headers, "ce_source") == ENGINE:
+        return []
+    answer = answer_of(event)
+    assert answer is None or answer.status == ACCEPTED
+    return [] if answer is None else [answer]
