@@ -15,6 +15,7 @@ WITHIN_S = 30.0
 REQUEST_S = 5.0
 _POLL_S = 0.02
 
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._NOENT)
 _AWAY = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -22,7 +23,7 @@ _AWAY = frozenset(
         KafkaError._TIMED_OUT,
         KafkaError._RESOLVE,
         # Seen just after a topic was made: not every part of a broker knows it at the same time.
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        *_MISSING,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
     }
@@ -48,7 +49,7 @@ def until_answered(look: Callable[[], T | None], deadline: float) -> T:
             what: KafkaError = error.args[0]
             if not (what.retriable() or what.code() in _AWAY):
                 raise Unavailable("broker.unavailable", f"Kafka refuses: {what.str()}") from error
-            missing = what.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            missing = what.code() in _MISSING
             code = "topics.wrong" if missing else "broker.unavailable"
             answer, reason = None, what.str()
         if answer is not None:

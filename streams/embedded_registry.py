@@ -101,11 +101,13 @@ class EmbeddedRegistry(Registry):
         connection: Connection,
         topics: Topics,
         *,
+        within_s: float = WITHIN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the topic to its end. Raises Unavailable."""
         super().__init__(topics)
         self._connection = connection
+        self._within_s = within_s
         self._clock = clock
         self._admin = AdminClient(connection.client())
         self._place = TopicPartition(topics.schemas, 0)
@@ -212,7 +214,7 @@ class EmbeddedRegistry(Registry):
             )
             return int(asked[self._place].result().offset)
 
-        return until_answered(look, time.monotonic() + WITHIN_S)
+        return until_answered(look, time.monotonic() + self._within_s)
 
 
 def _records(connection: Connection, topic: str, start: int, end: int) -> Iterator[Message]:
