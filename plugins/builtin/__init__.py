@@ -1,0 +1,16 @@
+"""Table of contents: the steps that come with FlexCore, each `module:function`.
+
+Naming them imports none of them; a child process does that when the first call asks for one.
+"""
+
+from collections.abc import Mapping
+
+BUILTIN: Mapping[str, str] = {
+    "flexcore.csv_read": "plugins.builtin.csv_read:run",
+    "flexcore.derive": "plugins.builtin.derive:run",
+    "flexcore.filter": "plugins.builtin.filter:run",
+    "flexcore.join": "plugins.builtin.join:run",
+    "flexcore.aggregate": "plugins.builtin.aggregate:run",
+    "flexcore.ndjson_write": "plugins.builtin.ndjson_write:run",
+    "flexcore.postgres_write": "plugins.builtin.postgres_write:run",
+}
