@@ -35,6 +35,7 @@ class EmbeddedKafka:
     """A running broker on loopback."""
 
     bootstrap: str
+    port: int
     pid: int
     _process: process.Supervised = field(repr=False)
     _aot: aot.AotCache = field(repr=False)
@@ -42,6 +43,10 @@ class EmbeddedKafka:
     def poll(self) -> int | None:
         """Exit code once the broker has ended, else None."""
         return self._process.poll()
+
+    def wait(self) -> int:
+        """Exit code, once the broker has ended."""
+        return self._process.wait()
 
     def stop(self) -> None:
         """SIGTERM, 10 s, SIGKILL; may be called again. Leaves a background job that speeds up the next start."""
@@ -70,7 +75,7 @@ def start(
     cache = aot.AotCache.of(jars.ensure() if class_path is None else class_path)
     server = describe(folder, cache, cache.use(), tuning=tuning, log=log)
     child, chosen = launch(server, port=port, usual_port=usual_port)
-    return EmbeddedKafka(f"127.0.0.1:{chosen}", child.pid, child, cache)
+    return EmbeddedKafka(f"127.0.0.1:{chosen}", chosen, child.pid, child, cache)
 
 
 def _rotate(log: Path) -> None:

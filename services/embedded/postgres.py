@@ -59,6 +59,10 @@ class EmbeddedPostgres:
         """Exit code once the server has ended, else None."""
         return self._process.poll()
 
+    def wait(self) -> int:
+        """Exit code, once the server has ended."""
+        return self._process.wait()
+
     def stop(self) -> None:
         """Fast shutdown (SIGINT), 10 s, SIGKILL; may be called again."""
         self._process.stop()

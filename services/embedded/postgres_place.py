@@ -31,14 +31,15 @@ class Place:
     ids: tuple[int, int] | None
 
 
-def find(folder: Path, *, shared: Path = _SHARED) -> Place:
+def find(folder: Path, *, shared: Path = _SHARED, as_root: bool | None = None) -> Place:
     """The place for the cluster that belongs to `folder`; creates what has to exist.
 
+    `as_root` says whether an unprivileged account is needed (default: when we are root).
     Raises `Unavailable` (`stack.failed`) when we are root and no unprivileged account exists.
     """
     folder.mkdir(parents=True, exist_ok=True)
     binaries = _packaged()
-    if os.geteuid() != 0:
+    if not (os.geteuid() == 0 if as_root is None else as_root):
         return Place(binaries, folder / "cluster", None)
     ids = _unprivileged()
     _collect(shared)

@@ -1,0 +1,221 @@
+"""The whole stack on one machine, for `dev` and `demo`: embedded where nothing is configured.
+
+Kafka ∥ PostgreSQL ─► topics ∥ migrations ─► worker ∥ projector ∥ api ─► endpoints.json
+   each under a keeper (restart) and a supervisor (dies with us, even when we are kill -9ed)
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from domain.errors import Unavailable
+from gateway.settings import Settings
+from services import data_dir as folder
+from services import endpoints as endpoints_file
+from services.endpoints import Endpoints
+from services.environment import of_children
+from services.keeper import Keeper
+from services.progress import OnProgress, Progress
+from services.roles import API, PROJECTOR, ROLES, WORKER, Role, RoleStarter
+from services.servers import Servers
+
+log = logging.getLogger("flexcore.stack")
+
+Prepare = Callable[[Settings], None]
+
+
+class Stack:
+    """A running stack; leaving the context ends it. Made by `start_stack`."""
+
+    def __init__(self, settings: Settings, data_dir: Path, roles: Sequence[Role]) -> None:
+        self._data_dir = data_dir
+        self._settings = settings
+        self._roles = roles
+        self._resources = ExitStack()
+        self._changes = threading.Lock()
+        self._servers = Servers(settings, data_dir, self._publish)
+        self._starters: dict[str, RoleStarter] = {}
+        self._keepers: list[Keeper] = []
+        self._published = False
+
+    def start(self, on_progress: OnProgress, prepare: Prepare) -> None:
+        """Start everything; whatever goes wrong, nothing is left running."""
+        try:
+            self._resources.enter_context(folder.locked(self._data_dir))
+            endpoints_file.remove(self._data_dir)
+            self._resources.callback(endpoints_file.remove, self._data_dir)
+            self._resources.callback(self._servers.stop)
+            self._settings = self._servers.start(on_progress)
+            on_progress(Progress("preparing topics and tables"))
+            prepare(self._settings)
+            on_progress(Progress("starting worker, projector and api"))
+            self._resources.callback(self._stop_roles)
+            self._start_roles()
+        except BaseException:
+            self._resources.close()
+            raise
+        self._published = True
+        self._publish()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force, with the addresses of the embedded parts filled in."""
+        return self._settings
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where everything is now."""
+        urls = {name: starter.url for name, starter in self._starters.items()}
+        api = urls.get(API.name, "")
+        database, data = self._settings.database.url, self._settings.database.data_url
+        return Endpoints(
+            kafka=self._settings.kafka.bootstrap or "",
+            registry=self._settings.registry.url or f"{api}/registry",
+            api=api,
+            worker=urls.get(WORKER.name, ""),
+            projector=urls.get(PROJECTOR.name, ""),
+            database=database.get_secret_value() if database else "",
+            data_database=data.get_secret_value() if data else None,
+            pids={**self._servers.pids, **{kept.name: kept.pids for kept in self._keepers}},
+        )
+
+    def wait(self) -> None:
+        """Return when this process gets SIGINT or SIGTERM; only for the main thread."""
+        told = threading.Event()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, lambda *_: told.set()) for number in signals]
+        try:
+            told.wait()
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """End the services, then the servers; may be called again."""
+        self._published = False
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _publish(self) -> None:
+        with self._changes:
+            if self._published:
+                endpoints_file.write(self._data_dir, self.endpoints)
+
+    def _start_roles(self) -> None:
+        environment = of_children(self._settings, self._data_dir / "secrets")
+        usual = {
+            API.name: self._settings.api.port,
+            PROJECTOR.name: self._settings.projector.web_port,
+        }
+        for role in self._roles:
+            starter = self._starters[role.name] = RoleStarter(
+                role,
+                usual.get(role.name, self._settings.worker.web_port) or None,
+                environment,
+                self._data_dir / "logs" / f"{role.name}.log",
+                Path.cwd(),
+            )
+            self._keepers.append(Keeper(role.name, starter, self._publish))
+        # One that fails, or Ctrl-C, ends the waiting for the others.
+        starts = [keeper.first_start for keeper in self._keepers]
+        in_parallel(starts, on_failure=self._stop_roles)
+
+    def _stop_roles(self) -> None:
+        in_parallel([keeper.stop for keeper in self._keepers])
+
+
+def in_parallel(
+    calls: Sequence[Callable[[], object]], *, on_failure: Callable[[], None] = lambda: None
+) -> None:
+    """Make all calls at once and wait for all; `on_failure` is called when one raises, then that is raised."""
+    with ThreadPoolExecutor(max(1, len(calls))) as pool:
+        running = [pool.submit(call) for call in calls]
+        try:
+            for future in as_completed(running):
+                future.result()
+        except BaseException:
+            on_failure()
+            raise
+
+
+def prepare_topics_and_tables(settings: Settings) -> None:
+    """Make missing topics, schemas and tables; raises `Unavailable`."""
+    in_parallel([lambda: _apply_topics(settings), lambda: _migrate(settings)])
+
+
+def _apply_topics(settings: Settings) -> None:
+    from streams import topics_admin
+    from streams.connection import Connection
+    from streams.topics import Topics
+
+    kafka = settings.kafka
+    topics_admin.apply(
+        Connection(kafka.bootstrap or "", kafka.security()),
+        Topics(kafka.prefix),
+        partitions=kafka.partitions,
+        replication_factor=kafka.replication_factor,
+        registry_url=settings.registry.url,
+    )
+
+
+def _migrate(settings: Settings) -> None:
+    from projections import migrate
+
+    if settings.database.url is not None:
+        migrate.upgrade(settings.database.url.get_secret_value())
+
+
+def start_stack(
+    settings: Settings,
+    *,
+    data_dir: Path,
+    on_progress: OnProgress,
+    roles: Sequence[Role] = ROLES,
+    prepare: Prepare = prepare_topics_and_tables,
+) -> Stack:
+    """Start a stack over `data_dir` and return when every service is ready.
+
+    Raises `Unavailable` (`stack.failed`), with `what`, `cause` and `fix` as fields.
+    """
+    data_dir = data_dir.absolute()
+    stack = Stack(_rooted(settings, data_dir), data_dir, roles)
+    stack.start(on_progress, prepare)
+    return stack
+
+
+def _rooted(settings: Settings, data_dir: Path) -> Settings:
+    files = settings.files.model_copy(update={"root": (settings.files.root or Path()).absolute()})
+    return settings.model_copy(update={"files": files, "data_dir": data_dir})
+
+
+def stop_stack(data_dir: Path) -> bool:
+    """End the stack that runs over `data_dir`; False where none does."""
+    return folder.end_holder(data_dir)
+
+
+def read_endpoints(data_dir: Path) -> Endpoints:
+    """Where the running stack's parts are; raises `Unavailable` (`stack.not_running`)."""
+    found = endpoints_file.load(data_dir) if folder.holder(data_dir) is not None else None
+    if found is None:
+        raise Unavailable(
+            "stack.not_running",
+            f"no stack is running over {data_dir}; start one with flexcore dev",
+            data_dir=str(data_dir),
+        )
+    return found

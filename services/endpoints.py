@@ -1,0 +1,48 @@
+"""`<data dir>/endpoints.json`: where the parts of a running stack are reached.
+
+It holds the database's password, so it is readable by its owner alone.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+FILE = "endpoints.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """`kafka` is host:port, `database` and `data_database` URLs, the others base URLs; `pids` by role."""
+
+    kafka: str
+    registry: str
+    api: str
+    worker: str
+    projector: str
+    database: str = field(repr=False)
+    data_database: str | None = field(repr=False)
+    pids: Mapping[str, Sequence[int]]
+
+
+def write(data_dir: Path, endpoints: Endpoints) -> None:
+    """Replace the file in one step, mode 0600."""
+    part = data_dir / f"{FILE}.part"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(endpoints), file, indent=2)
+    part.replace(data_dir / FILE)
+
+
+def load(data_dir: Path) -> Endpoints | None:
+    """What the file holds, None where there is none."""
+    try:
+        return Endpoints(**json.loads((data_dir / FILE).read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def remove(data_dir: Path) -> None:
+    """Remove the file, if there is one."""
+    (data_dir / FILE).unlink(missing_ok=True)
