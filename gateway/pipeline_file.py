@@ -1,0 +1,224 @@
+"""The pipeline file: a pipeline as people write it, in YAML or JSON.
+
+bytes ─► size, depth, aliases ─► plain data ─► PipelineIn (strict) ─► Definition
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from domain.definition import Definition, OnError, Retry, Step
+from domain.errors import FlexCoreError, Invalid, TooLarge
+from gateway.strict import Int32, Strict, checked
+
+CODE = "pipeline.invalid_definition"
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+MAX_ALIASES = 100
+MAX_VALUES = 100_000
+"""With aliases written out: nine lines of YAML can stand for a billion values."""
+
+
+# ── shapes ───────────────────────────────────────────────────────────────────────────────
+
+
+class RetryIn(Strict):
+    """Delay before attempt n+1 = initial_s · factor^(n-1) seconds, at most max_s."""
+
+    attempts: Int32
+    initial_s: float = 1.0
+    factor: float = 2.0
+    max_s: float = 60.0
+    jitter: bool = True
+
+
+class StepIn(Strict):
+    """One plugin call; `with` is its configuration, templates included."""
+
+    id: str
+    uses: str
+    needs: Annotated[list[str], Field(default_factory=list)]
+    with_: Annotated[dict[str, Any], Field(alias="with", default_factory=dict)]
+    when: str | None = None
+    on_error: Literal["fail", "continue"] = "fail"
+    timeout_s: float | None = None
+    retry: RetryIn | None = None
+
+
+class DefinitionIn(Strict):
+    """The steps of a pipeline."""
+
+    steps: list[StepIn]
+
+    def definition(self, code: str = CODE) -> Definition:
+        """The domain's value. Raises Invalid with `code` for what JSON cannot say."""
+        return Definition(
+            tuple(_step(step, f"steps[{n}]", code) for n, step in enumerate(self.steps))
+        )
+
+
+class PipelineIn(DefinitionIn):
+    """A pipeline without its id."""
+
+    name: str
+    description: str = ""
+
+
+class PipelineFile(PipelineIn):
+    """A whole pipeline file."""
+
+    pipeline_id: str
+
+
+def _step(step: StepIn, place: str, code: str) -> Step:
+    return Step(
+        id=step.id,
+        uses=step.uses,
+        needs=tuple(step.needs),
+        on_error=OnError(step.on_error),
+        timeout_s=step.timeout_s,
+        retry=None if step.retry is None else _retry(step.retry),
+        when=step.when,
+        with_json=json_text(step.with_, f"{place}.with", code),
+    )
+
+
+def _retry(retry: RetryIn) -> Retry:
+    return Retry(retry.attempts, retry.initial_s, retry.factor, retry.max_s, retry.jitter)
+
+
+def json_text(value: object, place: str, code: str) -> str:
+    """Compact JSON, keys in the order given. Raises Invalid for what JSON cannot say."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Invalid(code, f"{place}: cannot be written as JSON: {error}") from error
+    return text
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML whose dates stay text, as JSON has them."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_pipeline_file(data: bytes) -> PipelineFile:
+    """The pipeline in a file's bytes, YAML or JSON. Raises Invalid, TooLarge."""
+    return checked(PipelineFile, plain_data(data), code=CODE)
+
+
+def plain_data(data: bytes) -> Any:
+    """The plain JSON data in YAML or JSON text. Raises Invalid with line and column, TooLarge."""
+    if len(data) > MAX_BYTES:
+        raise TooLarge("request.too_large", f"the file has {len(data)} bytes; at most {MAX_BYTES}")
+    try:
+        value = _read(data.decode())
+    except UnicodeDecodeError as error:
+        raise Invalid(CODE, f"the file is no UTF-8: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        raise _misread(error) from error
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise Invalid(CODE, f"the file cannot be read: {error}") from error
+    _check_values(value)
+    return value
+
+
+def _read(text: str) -> Any:
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_without_repeats)
+        except json.JSONDecodeError:
+            # Braces also start a YAML flow mapping; if it is none, YAML says what is wrong.
+            pass
+    _check_structure(text)
+    return _Loader(text).get_single_data()
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
+        raise Invalid(CODE, f"the key {twice!r} stands twice")
+    return found
+
+
+def _check_structure(text: str) -> None:
+    """Depth, aliases and repeated keys, before anything is built. Raises Invalid."""
+    open_collections: list[_Open] = []
+    aliases = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        place = f"line {event.start_mark.line + 1}" if event.start_mark else "the file"
+        if isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            if aliases > MAX_ALIASES:
+                raise Invalid(CODE, f"{place}: more than {MAX_ALIASES} aliases")
+        if isinstance(event, yaml.NodeEvent) and open_collections:
+            open_collections[-1].take(event, place)
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_collections.append(_Open(isinstance(event, yaml.MappingStartEvent)))
+            if len(open_collections) > MAX_DEPTH:
+                raise Invalid(CODE, f"{place}: nested deeper than {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            open_collections.pop()
+
+
+class _Open:
+    """A collection whose end has not come; in a mapping, keys and values alternate."""
+
+    def __init__(self, mapping: bool) -> None:
+        self._keys: set[str] | None = set() if mapping else None
+        self._key_next = True
+
+    def take(self, event: yaml.NodeEvent, place: str) -> None:
+        """The next child. Raises Invalid for a key that stands there already."""
+        if self._keys is None:
+            return
+        if self._key_next and isinstance(event, yaml.ScalarEvent):
+            # YAML keeps the last of equal keys; whoever wrote both meant both.
+            if event.value in self._keys and event.value != "<<":
+                raise Invalid(CODE, f"{place}: the key {event.value!r} stands twice")
+            self._keys.add(event.value)
+        self._key_next = not self._key_next
+
+
+def _check_values(value: object) -> None:
+    """Keys are text, and the whole is bounded with aliases written out. Raises Invalid."""
+    for count, (place, depth, item) in enumerate(_walk(value)):
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise Invalid(CODE, f"over {MAX_VALUES} values or {MAX_DEPTH} levels")
+        if isinstance(item, dict):
+            odd = next((key for key in item if not isinstance(key, str)), None)
+            if odd is not None:
+                raise Invalid(
+                    CODE, f"{place or 'the file'}: the key {odd!r} must be text; quote it"
+                )
+        elif not (item is None or isinstance(item, str | int | float | list)):
+            raise Invalid(CODE, f"{place}: {type(item).__name__} is no JSON; quote it")
+
+
+def _walk(value: object) -> Iterator[tuple[str, int, object]]:
+    pending: list[tuple[str, int, object]] = [("", 0, value)]
+    while pending:
+        place, depth, item = pending.pop()
+        yield place, depth, item
+        if isinstance(item, dict):
+            pending += [(f"{place}.{key}".lstrip("."), depth + 1, v) for key, v in item.items()]
+        elif isinstance(item, list):
+            pending += [(f"{place}[{n}]", depth + 1, v) for n, v in enumerate(item)]
+
+
+def _misread(error: yaml.MarkedYAMLError) -> FlexCoreError:
+    mark = error.problem_mark or error.context_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return Invalid(CODE, f"{place}{error.problem or error.context}")

@@ -1,0 +1,53 @@
+"""What comes from outside is checked by strict models; whatever is wrong is named with its place."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from domain.errors import Invalid
+
+MAX_PROBLEMS = 20
+"""More of them help nobody, and a body of 1 MiB can hold 100,000."""
+
+
+class Strict(BaseModel):
+    """No unknown fields, no conversions (`"1"` is no number), no infinite numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""What an Avro int holds."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def checked(model: type[M], value: object, *, code: str, place: str = "") -> M:
+    """`value` as a `model`. Raises Invalid with `code`; `place` is where the value stands."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(code, error.errors(include_url=False, include_input=False), place) from None
+
+
+def invalid(code: str, errors: Iterable[Mapping[str, Any]], place: str = "") -> Invalid:
+    """What pydantic found, as one error: `steps[2].needs: …`, and each with its JSON pointer."""
+    found = [
+        {"pointer": _pointer(error["loc"]), "detail": error["msg"], "place": error["loc"]}
+        for error in errors
+    ][:MAX_PROBLEMS]
+    detail = "; ".join(f"{_dotted(place, one.pop('place'))}: {one['detail']}" for one in found)
+    return Invalid(code, detail, errors=found)
+
+
+def _dotted(place: str, parts: Iterable[str | int]) -> str:
+    text = place
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "the value"
+
+
+def _pointer(parts: Iterable[str | int]) -> str:
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "".join(f"/{part}" for part in escaped)
