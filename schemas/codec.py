@@ -126,13 +126,22 @@ class Codec:
         text = self._writer_schema(schema_id) if self._writer_schema else None
         if text is None:
             raise _unreadable(f"schema id {schema_id} is not registered")
-        writer = json.loads(text)
-        full_name = f"{writer.get('namespace', '')}.{writer.get('name', '')}".lstrip(".")
+        writer = _parsed(text)
+        # A registry that others use too has ids of schemas that are no records.
+        full_name = str(writer.get("name", "")) if isinstance(writer, dict) else ""
         record = catalogue.records().get(full_name)
         if record is None or record.cls not in self._writers:
             raise _unreadable(f"schema id {schema_id} is {full_name!r}, which is no record of ours")
         _, ours, _ = self._writers[record.cls]
-        return full_name, fastavro.parse_schema(writer), ours, _converters(record.cls)[1]
+        return full_name, writer, ours, _converters(record.cls)[1]
+
+
+def _parsed(text: str) -> ParsedSchema:
+    try:
+        return fastavro.parse_schema(json.loads(text))
+    except Exception as error:
+        # What another party registered may break any rule; fastavro has no one class for that.
+        raise _unreadable(f"its schema makes no sense: {error!r}") from error
 
 
 def _unreadable(what: str) -> Unreadable:
