@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 MAX_STEPS = 1_000
@@ -159,14 +160,26 @@ def _with_problems(with_json: str) -> Iterator[str]:
         yield f"`with` is larger than {MAX_JSON_BYTES} bytes; put the data into a file"
         return
     try:
-        value = json.loads(with_json)
-    except (ValueError, RecursionError):
+        value = parse_json(with_json)
+    except ValueError:
         yield "`with` is no JSON"
         return
     if not isinstance(value, dict):
         yield "`with` must be an object"
     elif holds_blob_reference(value):
         yield "`with` holds a $blob reference, which only FlexCore itself may make"
+
+
+def parse_json(text: str) -> Any:
+    """The value in a JSON text. Raises ValueError, also for NaN and Infinity, which are no JSON."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def holds_blob_reference(value: object) -> bool:
@@ -184,18 +197,10 @@ def holds_blob_reference(value: object) -> bool:
 
 
 def _cycle(definition: Definition) -> Sequence[str]:
-    """The steps that are left when everything that can run has run, or nothing (Kahn 1962)."""
-    needs = {step.id: set(step.needs) for step in definition.steps}
-    ready = [step for step, waits in needs.items() if not waits & needs.keys()]
-    followers: dict[str, list[str]] = {}
-    for step, waits in needs.items():
-        for need in waits:
-            followers.setdefault(need, []).append(step)
-    while ready:
-        done = ready.pop()
-        del needs[done]
-        for step in followers.get(done, ()):
-            needs[step].discard(done)
-            if not needs[step] & needs.keys() and step not in ready:
-                ready.append(step)
-    return sorted(needs)
+    """Steps of which each needs the one before, first = last; none where all can run."""
+    try:
+        TopologicalSorter({step.id: step.needs for step in definition.steps}).prepare()
+    except CycleError as error:
+        cycle: Sequence[str] = error.args[1]
+        return cycle
+    return ()

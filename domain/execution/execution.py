@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from domain.decider import Decider, Facts
-from domain.definition import MAX_JSON_BYTES, Definition, Step, holds_blob_reference
+from domain.definition import MAX_JSON_BYTES, Definition, Step, holds_blob_reference, parse_json
 from domain.errors import Invalid, NotFound, Refused
 from domain.execution.messages import (
     CompleteStep,
@@ -198,8 +198,8 @@ def _check(command: ExecutePipeline) -> None:
     if len(command.input_json.encode()) > MAX_JSON_BYTES:
         raise Invalid("execution.invalid_input", f"the input is over {MAX_JSON_BYTES} bytes")
     try:
-        value = json.loads(command.input_json)
-    except (ValueError, RecursionError):
+        value = parse_json(command.input_json)
+    except ValueError:
         raise Invalid("execution.invalid_input", "the input is no JSON") from None
     if not isinstance(value, dict):
         raise Invalid("execution.invalid_input", "the input must be a JSON object")

@@ -215,7 +215,7 @@ def _existing(pipeline_id: str, state: State) -> Pipeline:
 
 
 def _check(command: CreatePipeline | RevisePipeline, facts: Facts) -> None:
-    if not 1 <= len(command.name.strip()) <= MAX_NAME:
+    if not command.name.strip() or len(command.name) > MAX_NAME:
         raise Invalid("pipeline.invalid_name", f"a name is 1 to {MAX_NAME} characters")
     if len(command.description) > MAX_DESCRIPTION:
         raise Invalid(
