@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 from plugins.cel_engine import ENGINE
-from plugins.functions import FUNCTIONS, OWN
+from plugins.functions import FUNCTIONS, OWN, REPLACED
 
 MAX_LENGTH = 1_000
 """Characters; keeps the recursive parser far from the end of a thread's stack."""
@@ -156,9 +156,19 @@ def _compile(text: str) -> _Compiled:
                 f"column {token.column}: unknown function '{token.text}'; known: {_listed(FUNCTIONS)}"
             )
     try:
-        return _Compiled(ENGINE.compile(text), tokens)
+        program = ENGINE.compile(text)
+        renamed = _with_own_names(text, tokens)
+        return _Compiled(program if renamed == text else ENGINE.compile(renamed), tokens)
     except ValueError as error:
         raise ExpressionError(_syntax_problem(str(error))) from None
+
+
+def _with_own_names(text: str, tokens: Sequence[Token]) -> str:
+    """Calls of the functions that replace CEL's own, which it would prefer under their name."""
+    for token, following in reversed(list(pairwise(tokens))):
+        if token.text in REPLACED and token.kind == "name" and following.text == "(":
+            text = text[: token.column - 1] + REPLACED[token.text] + text[token.end :]
+    return text
 
 
 def _tokens(text: str) -> tuple[Token, ...]:

@@ -73,7 +73,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "double": Function("double(x)", "number with a fraction, of text or of a whole number"),
     "string": Function("string(x)", "text of a number or a boolean"),
     "has": Function("has(row.x)", "whether the field is there"),
-    # CEL's own counts the bytes of a text; everywhere else a length is in characters.
+    # The library's own counts the bytes of a text; CEL and everybody else count characters.
     "size": Function("size(x)", "length of text (characters), list or map", _size),
     "contains": Function("contains(text, part)", "whether the text contains the part"),
     "startsWith": Function("startsWith(text, part)", "whether the text starts with the part"),
@@ -111,6 +111,11 @@ FUNCTIONS: Mapping[str, Function] = {
     "coalesce": Function("coalesce(a, b, …)", "the first that is not null", _coalesce),
 }
 
+REPLACED: Mapping[str, str] = {"size": "flexcore_size"}
+"""Functions of ours that CEL has under the same name, and the name under which it finds ours."""
+
 OWN: Mapping[str, Callable[..., object]] = {
-    name: function.call for name, function in FUNCTIONS.items() if function.call is not None
+    REPLACED.get(name, name): function.call
+    for name, function in FUNCTIONS.items()
+    if function.call is not None
 }
