@@ -1,0 +1,20 @@
+"""The containers of docker-compose.kafka.yml behave as the embedded servers do."""
+
+import yaml
+
+from services.embedded.jars import ROOT
+from services.embedded.kafka_config import SETTINGS
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.kafka.yml").read_text())
+
+
+def test_the_broker_in_a_container_has_the_settings_of_the_embedded_one() -> None:
+    environment = COMPOSE["services"]["kafka"]["environment"]
+
+    expected = {"KAFKA_" + name.upper().replace(".", "_"): SETTINGS[name] for name in SETTINGS}
+    assert {name: environment.get(name) for name in expected} == expected
+
+
+def test_containers_listen_on_loopback_alone() -> None:
+    for service in COMPOSE["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
