@@ -1,0 +1,120 @@
+"""The projector process: settings → checked topics → codec → projections, until told to end.
+
+exit 0 on SIGTERM or SIGINT · 70 stuck, restart me · 71 internal, restart me and look
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from faust.contrib.asgi import faust_app_running
+
+from domain.errors import FlexCoreError, Invalid
+from gateway import settings as configuration
+from gateway.settings import Settings
+from projections.host import INTERNAL, Projector
+from projections.views import add_pages
+from streams import topics_admin
+from streams.connection import Connection
+from streams.registry import load_registry
+from streams.topics import Topics
+
+log = logging.getLogger("flexcore.projector")
+
+HOST = "127.0.0.1"
+STOP_S = 8.0
+"""Faust's stop has no limit of its own; what is lost by leaving is read again."""
+RECOVERY_S = 120.0
+"""A recovery that Faust has given up looks like one that goes on; a million keys take 4 s."""
+STUCK = 70
+
+
+def main() -> None:
+    """Run the projector; ends the process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # They build a debug record per event, and thousands of lines while a broker is away.
+    for noisy in ("faust", "aiokafka", "mode"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "aiokafka" else "WARNING")
+    try:
+        settings = configuration.read()
+        code = asyncio.run(_run(settings))
+    except FlexCoreError as error:
+        log.error("%s: %s", error.code, error.message)  # noqa: TRY400  (the message says it all)
+        code = error.exit_code
+    sys.exit(code)
+
+
+async def _run(settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int, why: str) -> None:
+        if code:
+            # Nothing after the failure was acknowledged, and a stop might acknowledge or hang.
+            log.critical("projector_ends code=%d why=%s", code, why)
+            os._exit(code)
+        if not ended.done():
+            ended.set_result(code)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, end, 0, "asked to")
+    projector = await asyncio.to_thread(_build, settings, end)
+    add_pages(projector)
+    async with faust_app_running(projector.app):
+        beside = [
+            asyncio.create_task(projector.run()),
+            asyncio.create_task(_watch(projector, end)),
+        ]
+        code = await ended
+        threading.Timer(STOP_S, os._exit, (code,)).start()
+        await projector.drained()
+        for task in beside:
+            task.cancel()
+    os._exit(code)
+
+
+def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
+    """Check the topics and put the projector together; blocks while the broker starts."""
+    kafka = settings.kafka
+    if kafka.bootstrap is None or settings.database.url is None:
+        raise Invalid(
+            "settings.invalid",
+            "a projector needs FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL; "
+            "`flexcore dev` starts one with both",
+        )
+    connection = Connection(kafka.bootstrap, kafka.security())
+    topics = Topics(kafka.prefix)
+    partitions = topics_admin.verify(connection, topics)
+    return Projector(
+        connection=connection,
+        topics=topics,
+        codec=load_registry(connection, topics, settings.registry.url).codec(),
+        partitions=partitions,
+        database_url=settings.database.url.get_secret_value(),
+        data_dir=str(settings.data_dir / "projector"),
+        host=HOST,
+        port=settings.projector.web_port,
+        on_fatal=end,
+    )
+
+
+async def _watch(projector: Projector, end: Callable[[int, str], None]) -> None:
+    """End when Faust has given up, or has recovered for too long: it does not do so itself."""
+    since = time.monotonic()
+    while True:
+        await asyncio.sleep(1.0)
+        if projector.app.crashed:
+            end(INTERNAL, "Faust crashed")
+        if projector.recovered:
+            since = time.monotonic()
+        elif time.monotonic() - since > RECOVERY_S:
+            end(STUCK, f"no table was recovered within {RECOVERY_S:g} s")
+
+
+if __name__ == "__main__":
+    main()
