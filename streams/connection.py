@@ -1,11 +1,12 @@
 """How to reach Kafka, for librdkafka and for Faust, from one set of settings."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-log = logging.getLogger("flexcore.kafka")
+import structlog
+
+log = structlog.get_logger("flexcore.kafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,4 @@ class Connection:
 
 
 def _log_error(error: Any) -> None:
-    log.warning("kafka_client_error code=%s what=%s", error.name(), error.str())
+    log.warning("kafka_client_error", code=error.name(), what=error.str())

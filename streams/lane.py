@@ -7,12 +7,13 @@ the transaction is committed. What was committed is looked for in the log (by th
 written again should it be missing there, so nothing rests on the word of a commit alone.
 """
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from domain.contexts import CONTEXTS, Context
 from domain.execution.messages import CompleteStep, FailStep
@@ -34,7 +35,7 @@ from streams.verdicts import (
     Rejected,
 )
 
-log = logging.getLogger("flexcore.lane")
+log = structlog.get_logger("flexcore.lane")
 
 MAX_COMMANDS = 1_000
 """A larger turn gains no throughput, only latency (measured: 25,000/s at 1,000)."""
@@ -240,7 +241,7 @@ class Lane:
             try:
                 verdict = self._judge.judge_internal(command, view, turn.at)
             except Exception as error:
-                log.exception("internal_command_undecidable command=%r", command)
+                log.exception("internal_command_undecidable", command=repr(command))
                 if isinstance(command.command, CompleteStep):
                     self._internal.appendleft(_failure(command, error))
                 continue
@@ -253,7 +254,7 @@ class Lane:
             offset = self._next.get((event.context, event.partition))
             if offset is not None:
                 self.repaired += 1
-                log.error("committed_event_missing key=%s: written again", event.key)
+                log.error("committed_event_missing", key=event.key.decode(), repaired=True)
                 turn.repair(event, offset)
 
     def _transaction(self, turn: Turn) -> Transaction:

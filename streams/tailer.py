@@ -7,16 +7,17 @@ hold until its predecessor comes. A gap is a fact only when the end that was tru
 has been read.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from streams.answers import ACCEPTED, Answer, answer_of
 from streams.records import EventRecord, text
 from streams.stream_index import StreamIndex
 from streams.turn import Place
 
-log = logging.getLogger("flexcore.tailer")
+log = structlog.get_logger("flexcore.tailer")
 
 ENGINE = "flexcore/engine"
 
@@ -122,12 +123,12 @@ class Tailer:
         if known is not None and event.value is not None and known.event_id != event.event_id:
             self.conflicts += 1
             log.error(
-                "event_conflict %s/%s#%d: offset %d holds another event than offset %d",
-                event.context,
-                event.aggregate_id,
-                event.version,
-                event.offset,
-                known.offset,
+                "event_conflict",
+                context=event.context,
+                aggregate_id=event.aggregate_id,
+                version=event.version,
+                offset=event.offset,
+                other_offset=known.offset,
             )
 
     # ── answers ──────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,318 @@
+"""The engine: runs what is scheduled and tells the lane how it ended; its memory is the log's.
+
+    events (committed, or found at a takeover) ──► due steps ──► plugin host ──► internal command
+
+A step runs at least once: what was running when its worker died is delivered again, what has
+completed never is.
+"""
+
+import heapq
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+import structlog
+
+from domain.execution.execution import EXECUTION, Running, Scheduled, Succeeded
+from domain.execution.messages import (
+    CompleteStep,
+    ExecutionCompleted,
+    ExecutionFailed,
+    FailStep,
+    PipelineStepScheduled,
+    RedeliverStep,
+)
+from plugins.expressions import ExpressionError
+from plugins.step_call import Failed, StepCall, StepResult
+from plugins.step_call import Succeeded as StepSucceeded
+from plugins.templates import render
+from schemas.codec import Codec
+from streams.records import DEFAULT_TENANT, NAMESPACE, text
+from streams.stream_index import StreamIndex
+from streams.topics import partition_of
+from streams.turn import Place
+from streams.verdicts import InternalCommand, NewEvent
+
+log = structlog.get_logger("flexcore.engine")
+
+CONTEXT = "execution"
+MAX_IN_FLIGHT = 256
+"""Steps handed to the plugin host at once; each holds its rendered configuration, ≤ 64 KiB."""
+MAX_MESSAGE = 4_000
+MAX_WAIT_S = 1.0
+OWN_TIMEOUT_S = 60.0
+_ENDS = ("flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed")
+
+
+class Runner(Protocol):
+    """The plugin host."""
+
+    def submit(self, call: StepCall, on_done: Callable[[StepResult], None]) -> None: ...
+
+    def cancel(self, concerned: Callable[[str], bool]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Due:
+    """A step that waits for its time or for room; ordered by time."""
+
+    at: datetime
+    execution_id: str
+    step_id: str
+    attempt: int
+    delivery: int
+    cause: str
+    correlation: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.execution_id}/{self.step_id}/{self.attempt}"
+
+
+class Engine:
+    """One thread calls `step`; the other methods only leave something for it."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        index: StreamIndex,
+        codec: Codec,
+        send: Callable[[Sequence[InternalCommand]], None],
+        partitions: int,
+    ) -> None:
+        self._runner = runner
+        self._index = index
+        self._codec = codec
+        self._send = send
+        self._partitions = partitions
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._runs: dict[str, Any] = {}
+        self._due: list[_Due] = []
+        self._running: dict[str, _Due] = {}
+
+    @property
+    def running(self) -> int:
+        """Steps that are with the plugin host."""
+        return len(self._running)
+
+    # ── from other threads ───────────────────────────────────────────────────────────────
+
+    def on_events(self, events: Sequence[NewEvent]) -> None:
+        """Events that were just committed."""
+        ours = [event for event in events if event.context == CONTEXT]
+        if ours:
+            self._inbox.put(lambda: self._take(ours))
+
+    def own(self, places: Collection[Place]) -> None:
+        """Stop all steps of other places and find out what should be running in these.
+
+        Called before the lane opens: the index holds every event, and none is being made.
+        When this returns, no step of another place runs any more.
+        """
+        owned, done = frozenset(places), threading.Event()
+
+        def own() -> None:
+            self._own(owned)
+            done.set()
+
+        self._inbox.put(own)
+        if not done.wait(OWN_TIMEOUT_S):
+            log.critical("engine_stuck", seconds=OWN_TIMEOUT_S)
+            os._exit(70)
+
+    def run(self, stopping: threading.Event) -> None:
+        """The thread's body."""
+        while not stopping.is_set():
+            now = datetime.now(UTC)
+            due = self.next_due()
+            wait_s = MAX_WAIT_S if due is None else max(0.0, (due - now).total_seconds())
+            self.step(now, min(wait_s, MAX_WAIT_S))
+
+    # ── the engine's thread ──────────────────────────────────────────────────────────────
+
+    def step(self, now: datetime, timeout_s: float = 0.0) -> None:
+        """Take what was left, waiting at most `timeout_s` for it, and start what is due."""
+        try:
+            self._inbox.get(timeout=timeout_s or None, block=timeout_s > 0)()
+            while True:
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            pass
+        while self._due and self._due[0].at <= now and len(self._running) < MAX_IN_FLIGHT:
+            self._start(heapq.heappop(self._due))
+
+    def next_due(self) -> datetime | None:
+        """When the next step may start; `None` while there is none, or no room."""
+        return self._due[0].at if self._due and len(self._running) < MAX_IN_FLIGHT else None
+
+    def _take(self, events: Sequence[NewEvent]) -> None:
+        for event in events:
+            self._fold(event.aggregate_id, event.event)
+            if isinstance(event.event, PipelineStepScheduled):
+                scheduled = event.event
+                self._schedule(
+                    event.aggregate_id,
+                    scheduled.step_id,
+                    Scheduled(scheduled.attempt, scheduled.delivery, scheduled.due_at),
+                    dict(event.headers),
+                )
+
+    def _fold(self, execution_id: str, event: Any) -> None:
+        state = EXECUTION.evolve(self._runs.get(execution_id, EXECUTION.initial), event)
+        if isinstance(event, ExecutionCompleted | ExecutionFailed):
+            self._runs.pop(execution_id, None)
+            self._cancel(lambda due: due.execution_id == execution_id)
+        else:
+            self._runs[execution_id] = state
+
+    def _schedule(
+        self, execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]
+    ) -> None:
+        heapq.heappush(self._due, _due(execution_id, step_id, step, headers))
+
+    def _start(self, due: _Due) -> None:
+        state = self._runs.get(due.execution_id)
+        if not isinstance(state, Running) or due.key in self._running:
+            return
+        step = next(step for step in state.definition.steps if step.id == due.step_id)
+        self._running[due.key] = due
+        try:
+            config = render(orjson.loads(step.with_json), {"steps": _outputs(state)})
+        except ExpressionError as error:
+            self._finish(due, Failed("step.invalid_template", str(error), 0.0, retryable=False))
+            return
+        assert isinstance(config, dict)
+        call = StepCall(due.key, step.uses, config, step.timeout_s, DEFAULT_TENANT)
+        self._runner.submit(call, lambda result: self._done(due, result))
+
+    def _done(self, due: _Due, result: StepResult) -> None:
+        self._inbox.put(lambda: self._finish(due, result))
+
+    def _finish(self, due: _Due, result: StepResult) -> None:
+        if self._running.get(due.key) is not due:
+            return
+        del self._running[due.key]
+        if isinstance(result, StepSucceeded):
+            self._tell(
+                due,
+                "complete",
+                CompleteStep(
+                    execution_id=due.execution_id,
+                    step_id=due.step_id,
+                    attempt=due.attempt,
+                    duration_s=result.duration_s,
+                    output_json=result.output_json,
+                ),
+            )
+        else:
+            self._tell(
+                due,
+                "fail",
+                FailStep(
+                    execution_id=due.execution_id,
+                    step_id=due.step_id,
+                    attempt=due.attempt,
+                    error_code=result.code,
+                    error_message=result.message[:MAX_MESSAGE],
+                    retryable=result.retryable,
+                ),
+            )
+
+    def _tell(self, due: _Due, kind: str, command: Any) -> None:
+        command_id = uuid.uuid5(NAMESPACE, f"{due.key}/{kind}")
+        partition = partition_of(due.execution_id, self._partitions)
+        self._send(
+            [
+                InternalCommand(
+                    CONTEXT,
+                    partition,
+                    due.execution_id,
+                    command,
+                    command_id,
+                    due.correlation,
+                    due.cause,
+                )
+            ]
+        )
+
+    # ── ownership ────────────────────────────────────────────────────────────────────────
+
+    def _own(self, places: frozenset[Place]) -> None:
+        for run in [run for run in self._runs if self._place(run) not in places]:
+            del self._runs[run]
+        self._cancel(lambda due: self._place(due.execution_id) not in places)
+        for context, partition in places:
+            if context == CONTEXT:
+                for execution_id in self._index.aggregates(CONTEXT, partition):
+                    if not self._ended(execution_id):
+                        self._recover(execution_id)
+
+    def _ended(self, execution_id: str) -> bool:
+        version = self._index.last_version(CONTEXT, execution_id)
+        last = self._index.event(CONTEXT, execution_id, version)
+        return last is not None and last.type in _ENDS
+
+    def _recover(self, execution_id: str) -> None:
+        records = self._index.events(CONTEXT, execution_id)
+        events = [self._codec.decode(r.value) for r in records if r.value is not None]
+        state = self._runs[execution_id] = EXECUTION.fold(events)
+        if not isinstance(state, Running):
+            return
+        known = {(due.key, due.delivery) for due in (*self._due, *self._running.values())}
+        headers = dict(records[-1].headers)
+        for step_id, step in state.steps.items():
+            if isinstance(step, Scheduled):
+                key = f"{execution_id}/{step_id}/{step.attempt}"
+                if (key, step.delivery) in known:
+                    continue
+                if step.due_at > datetime.now(UTC):
+                    self._schedule(execution_id, step_id, step, headers)
+                else:
+                    self._redeliver(execution_id, step_id, step, headers)
+
+    def _redeliver(
+        self, execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]
+    ) -> None:
+        due = _due(execution_id, step_id, step, headers)
+        log.warning("step_redelivered", key=due.key, delivery=due.delivery)
+        command = RedeliverStep(execution_id, step_id, step.attempt, step.delivery)
+        self._tell(due, f"redeliver/{step.delivery}", command)
+
+    def _cancel(self, concerned: Callable[[_Due], bool]) -> None:
+        """Stop steps; none of them answers after this."""
+        self._due = [due for due in self._due if not concerned(due)]
+        heapq.heapify(self._due)
+        keys = {key for key, due in self._running.items() if concerned(due)}
+        for key in keys:
+            del self._running[key]
+        if keys:
+            self._runner.cancel(lambda key: key in keys)
+
+    def _place(self, execution_id: str) -> Place:
+        return CONTEXT, partition_of(execution_id, self._partitions)
+
+
+def _due(execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]) -> _Due:
+    return _Due(
+        at=step.due_at,
+        execution_id=execution_id,
+        step_id=step_id,
+        attempt=step.attempt,
+        delivery=step.delivery,
+        cause=text(headers, "ce_id"),
+        correlation=text(headers, "ce_correlationid"),
+    )
+
+
+def _outputs(state: Running) -> dict[str, Any]:
+    return {
+        step_id: {"output": orjson.loads(step.output_json)}
+        for step_id, step in state.steps.items()
+        if isinstance(step, Succeeded)
+    }

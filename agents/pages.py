@@ -1,0 +1,70 @@
+"""The worker's pages: health, metrics, and one aggregate's events for the api."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from domain.contexts import CONTEXTS
+from streams.faust_host import HostApp
+from streams.stream_index import StreamIndex
+from streams.topics import partition_of
+from streams.turn import Place
+
+MAX_EVENTS = 1_000
+
+
+def add_pages(
+    app: HostApp,
+    index: StreamIndex,
+    *,
+    partitions: int,
+    owns: Callable[[Place], bool],
+    health: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Serve `/livez`, `/readyz`, `/metrics` and `/internal/streams/{context}/{id}/events`.
+
+    `health()` says `ready` and whatever else an operator should see.
+    """
+
+    @app.page("/livez")
+    async def livez(_self: Any, _request: Any) -> Any:
+        return web.json_response({"status": "alive"})
+
+    @app.page("/readyz")
+    async def readyz(_self: Any, _request: Any) -> Any:
+        found = health()
+        status = 200 if found["ready"] else 503
+        return web.json_response(found, status=status, headers=_retry(status))
+
+    @app.page("/metrics")
+    async def metrics(_self: Any, _request: Any) -> Any:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @app.page("/internal/streams/{context}/{aggregate_id}/events")
+    async def events(_self: Any, request: Any, context: str, aggregate_id: str) -> Any:
+        place = context, partition_of(aggregate_id, partitions)
+        if context not in CONTEXTS:
+            return web.Response(status=404)
+        if not owns(place):
+            return web.Response(status=503, headers=_retry(503))
+        try:
+            start = int(request.query.get("from_version", "1"))
+            limit = min(int(request.query.get("limit", str(MAX_EVENTS))), MAX_EVENTS)
+        except ValueError:
+            return web.Response(status=400)
+        last = index.last_version(context, aggregate_id)
+        if last == 0:
+            return web.Response(status=404)
+        found = [
+            [e.version, e.partition, e.offset, e.timestamp_ms, e.value, dict(e.headers)]
+            for e in index.events(context, aggregate_id, start, limit)
+        ]
+        body = msgpack.packb({"version": last, "events": found})
+        return web.Response(body=body, content_type="application/msgpack")
+
+
+def _retry(status: int) -> dict[str, str]:
+    return {"Retry-After": "1"} if status == 503 else {}

@@ -1,0 +1,17 @@
+"""What a worker counts, in Prometheus' words."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+COMMANDS = Counter("flexcore_commands", "Commands judged, by outcome.", ["outcome"])
+COMMIT_SECONDS = Histogram(
+    "flexcore_commit_seconds",
+    "A transaction of the lane, from begin to commit.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 15),
+)
+EVENTS = Counter("flexcore_events", "Events committed, by context.", ["context"])
+REPAIRED = Gauge("flexcore_events_repaired", "Committed events that were missing in the log.")
+CONFLICTS = Gauge("flexcore_event_conflicts", "Versions that stand in the log with two contents.")
+GAPS = Gauge("flexcore_event_gaps", "Partitions in which a version is missing.")
+QUEUED = Gauge("flexcore_lane_queued", "Commands that wait for the lane.")
+OWNED = Gauge("flexcore_partitions_owned", "Command partitions this worker writes to.")
+RUNNING = Gauge("flexcore_steps_running", "Steps that run in child processes.")

@@ -1,0 +1,273 @@
+"""The worker process: command handlers, lane, tailer and engine, until told to end.
+
+exit 0 on SIGTERM or SIGINT · 70 stuck or fenced, restart me · 71 internal, restart me and look
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from faust.contrib.asgi import faust_app_running
+
+from agents.commands import host_commands
+from agents.engine import Engine
+from agents.pages import add_pages
+from domain.errors import FlexCoreError, Invalid
+from gateway import settings as configuration
+from gateway.settings import Settings
+from observability import logs
+from observability import worker_metrics as metrics
+from plugins.host import PluginHost
+from plugins.pool import PluginHostSettings
+from plugins.templates import expression_problems
+from services.embedded import ports
+from services.slots import slot
+from streams import topics_admin
+from streams.connection import Connection
+from streams.faust_host import HostApp, host_app
+from streams.group_metadata import check_form
+from streams.judging import Judge
+from streams.kafka_group import KafkaGroup
+from streams.kafka_lane import EXIT_INTERNAL, EXIT_STUCK, KafkaLane
+from streams.kafka_tailer import KafkaTailer
+from streams.kafka_writer import KafkaWriter
+from streams.lane import Lane
+from streams.memory_stream_index import MemoryStreamIndex
+from streams.registry import load_registry
+from streams.tailer import Tailer
+from streams.topics import Topics
+from streams.turn import Settled
+
+log = structlog.get_logger("flexcore.worker")
+
+HOST = "127.0.0.1"
+STOP_S = 20.0
+EXPIRE_EVERY_S = 60.0
+
+
+def main() -> None:
+    """Run a worker; ends the process."""
+    logs.configure("worker")
+    try:
+        settings = configuration.read()
+        with slot(settings.data_dir, settings.worker.slot) as number:
+            code = Worker(settings, number).run()
+    except FlexCoreError as error:
+        log.error("cannot_start", code=error.code, what=error.message)  # noqa: TRY400 - says it all
+        code = error.exit_code
+    # Threads of librdkafka and of the plugin host must not hold the process.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Worker:
+    """Everything a worker is made of; adapters are chosen here and nowhere else."""
+
+    def __init__(self, settings: Settings, slot_number: int) -> None:
+        kafka = settings.kafka
+        if kafka.bootstrap is None:
+            raise Invalid(
+                "settings.invalid",
+                "a worker needs FLEXCORE__KAFKA__BOOTSTRAP; `flexcore dev` starts one with it",
+            )
+        check_form()
+        self.settings = settings
+        self.connection = Connection(kafka.bootstrap, kafka.security())
+        self.topics = Topics(kafka.prefix)
+        self.partitions = topics_admin.verify(self.connection, self.topics)
+        codec = load_registry(self.connection, self.topics, settings.registry.url).codec()
+        self.writer_id = f"{self.topics.worker_group}-{slot_number}"
+        self.port = settings.worker.web_port or ports.pick()
+        self.url = f"http://{HOST}:{self.port}"
+        self.index = MemoryStreamIndex()
+        self.logic = Tailer(self.index)
+        group = KafkaGroup(self.connection, self.topics)
+        self.tailer = KafkaTailer(
+            self.connection,
+            self.topics,
+            codec,
+            self.logic,
+            partitions=self.partitions,
+            answer_partition=slot_number % self.partitions,
+            ends=group.ends,
+        )
+        self.plugins = PluginHost(_plugin_settings(settings), on_fatal=_plugins_died)
+        self.engine = Engine(
+            self.plugins,
+            self.index,
+            codec,
+            lambda commands: self.lane.take_internal(commands),
+            self.partitions,
+        )
+        judge = Judge(codec, self.partitions, random.SystemRandom().random, expression_problems)
+        self.logic_lane = Lane(
+            judge, self.index, self.topics, transactional_id=self.writer_id, url=self.url
+        )
+        self.writer = KafkaWriter(self.connection, self.topics, self.writer_id)
+        self.lane = KafkaLane(
+            self.logic_lane,
+            self.index,
+            self.writer,
+            group,
+            self.tailer,
+            writer_id=self.writer_id,
+            on_opening=self.engine.own,
+            on_settled=self._settled,
+            on_commit_s=metrics.COMMIT_SECONDS.observe,
+        )
+        self.ready = False
+        self._ending = threading.Event()
+
+    def run(self) -> int:
+        """Serve until SIGTERM; returns the exit code."""
+        # Before the group is joined: a rebalance would wait for it.
+        self.writer.connect()
+        self.tailer.start()
+        self.lane.start()
+        for name, body in (("engine", self._run_engine), ("expiry", self._expire)):
+            threading.Thread(target=body, name=name, daemon=True).start()
+        return asyncio.run(self._serve())
+
+    async def _serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._end, ended)
+        app = self._app()
+        async with faust_app_running(app):
+            watch = asyncio.create_task(_watch(app))
+            await ended.wait()
+            watch.cancel()
+            threading.Timer(STOP_S, os._exit, (EXIT_STUCK,)).start()
+            self._ending.set()
+            await asyncio.to_thread(self.lane.stop)
+            await asyncio.to_thread(self.engine.own, ())
+        await asyncio.to_thread(self.tailer.stop)
+        self.plugins.close()
+        log.info("stopped")
+        return 0
+
+    def _end(self, ended: asyncio.Event) -> None:
+        if ended.is_set():
+            log.warning("told_twice_to_end")
+            os._exit(0)
+        self.ready = False
+        ended.set()
+
+    def _app(self) -> HostApp:
+        app = host_app(
+            self.topics.worker_group,
+            self.connection,
+            partitions=self.partitions,
+            data_dir=str(self.settings.data_dir / "worker"),
+            session_timeout_s=self.settings.worker.session_timeout_s,
+            web_host=HOST,
+            web_port=self.port,
+            # The fence tells by it which writers are alive.
+            broker_client_id=self.writer_id,
+        )
+        host_commands(
+            app, self.lane, self.topics, partitions=self.partitions, on_ready=self._set_ready
+        )
+        add_pages(
+            app,
+            self.index,
+            partitions=self.partitions,
+            owns=lambda place: self.ready and place in self.lane.owned,
+            health=self._health,
+        )
+        return app
+
+    # ── callbacks ────────────────────────────────────────────────────────────────────────
+
+    def _settled(self, settled: Settled) -> None:
+        self.engine.on_events(settled.events)
+        for outcome, count in (
+            ("accepted", settled.judged - settled.refused - settled.dead),
+            ("refused", settled.refused),
+            ("dead", settled.dead),
+        ):
+            metrics.COMMANDS.labels(outcome).inc(max(count, 0))
+        for event in settled.events:
+            metrics.EVENTS.labels(event.context).inc()
+        metrics.REPAIRED.set(self.logic_lane.repaired)
+
+    def _set_ready(self, ready: bool) -> None:
+        self.ready = ready
+
+    def _health(self) -> dict[str, Any]:
+        gaps = self.logic.gaps()
+        metrics.QUEUED.set(self.lane.queued)
+        metrics.OWNED.set(len(self.lane.owned))
+        metrics.RUNNING.set(self.engine.running)
+        metrics.CONFLICTS.set(self.logic.conflicts)
+        metrics.GAPS.set(len(gaps))
+        return {
+            "ready": self.ready and not self.lane.broken,
+            "writer": self.writer_id,
+            "partitions": sorted(f"{context}/{number}" for context, number in self.lane.owned),
+            "broken": {f"{c}/{n}": key for (c, n), key in self.lane.broken.items()},
+            "gaps": {f"{c}/{n}": f"{a}#{v}" for (c, n), (a, v) in gaps.items()},
+            "queued": self.lane.queued,
+            "steps_running": self.engine.running,
+        }
+
+    # ── threads ──────────────────────────────────────────────────────────────────────────
+
+    def _run_engine(self) -> None:
+        try:
+            self.engine.run(self._ending)
+        except Exception:
+            log.exception("engine_died")
+            os._exit(EXIT_INTERNAL)
+
+    def _expire(self) -> None:
+        while not self._ending.wait(EXPIRE_EVERY_S):
+            self.index.expire(int(time.time() * 1000))
+
+
+async def _watch(app: HostApp) -> None:
+    """End when Faust has given up; it does not do so itself."""
+    while True:
+        await asyncio.sleep(0.5)
+        if app.crashed:
+            log.critical("faust_crashed", why=repr(app.crash_reason))
+            os._exit(EXIT_INTERNAL)
+
+
+def _plugins_died(error: Exception) -> None:
+    log.critical("plugin_host_died", why=repr(error))
+    os._exit(EXIT_INTERNAL)
+
+
+def _plugin_settings(settings: Settings) -> PluginHostSettings:
+    blobs = settings.data_dir / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    return PluginHostSettings(
+        blobs=blobs,
+        files_root=settings.files.root or Path.cwd(),
+        data_url_file=_data_url_file(settings),
+        size=max(2, os.cpu_count() or 2),
+    )
+
+
+def _data_url_file(settings: Settings) -> Path | None:
+    """Where children read the URL of the pipelines' database: a file, as argv and logs are read."""
+    url = settings.database.data_url
+    if url is None:
+        return None
+    path = settings.data_dir / "data_url"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(url.get_secret_value())
+    return path
+
+
+if __name__ == "__main__":
+    main()

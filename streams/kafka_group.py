@@ -1,0 +1,93 @@
+"""What the fence asks of Kafka: the group's commits and members, and true ends of partitions."""
+
+from collections.abc import Collection, Mapping
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from streams.commit_metadata import CommitMetadata, parse
+from streams.connection import Connection
+from streams.fence import GroupSeen
+from streams.kafka_writer import transactional_ids, transactional_producer
+from streams.topics import Topics
+from streams.turn import Place
+
+ASK_TIMEOUT_S = 5.0
+STABLE_TIMEOUT_S = 1.0
+"""A pending transaction answers as a time-out; then its writer is looked for and fenced."""
+
+
+class KafkaGroup:
+    """The worker group as others see it; needs no membership."""
+
+    def __init__(self, connection: Connection, topics: Topics) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._admin = AdminClient(connection.client())
+
+    def seen(self, places: Collection[Place]) -> GroupSeen:
+        """Last commits, pending or not, and the live members' ids. Raises KafkaException."""
+        committed = self._committed(places, "read_uncommitted", ASK_TIMEOUT_S)
+        group = self._topics.worker_group
+        future = self._admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group]
+        # A worker's client id is its writer id.
+        members = {member.client_id for member in future.result().members}
+        return GroupSeen({place: parse(p.metadata) for place, p in committed.items()}, members)
+
+    def stable(
+        self, places: Collection[Place]
+    ) -> Mapping[Place, tuple[int, CommitMetadata]] | None:
+        """Committed offsets with no transaction pending on them, else `None`."""
+        try:
+            committed = self._committed(places, "read_committed", STABLE_TIMEOUT_S)
+        except KafkaException:
+            return None
+        if any(partition.error for partition in committed.values()):
+            return None
+        return {
+            place: (max(partition.offset, 0), parse(partition.metadata))
+            for place, partition in committed.items()
+        }
+
+    def fence(self, writers: Collection[str]) -> None:
+        """Shut out writers that are gone and abort what they left open. Raises KafkaException."""
+        for writer in writers:
+            for transactional_id in transactional_ids(writer):
+                transactional_producer(self._connection, transactional_id)
+
+    def ends(self, topic_partitions: Mapping[Place, str]) -> Mapping[Place, int]:
+        """The true end of each place; a read_committed consumer's watermark is the LSO instead.
+
+        Raises KafkaException.
+        """
+        asked = {
+            place: TopicPartition(topic, place[1]) for place, topic in topic_partitions.items()
+        }
+        futures = self._admin.list_offsets(
+            {partition: OffsetSpec.latest() for partition in asked.values()},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ASK_TIMEOUT_S,
+        )
+        found = {(p.topic, p.partition): future.result().offset for p, future in futures.items()}
+        return {place: found[p.topic, p.partition] for place, p in asked.items()}
+
+    def _committed(
+        self, places: Collection[Place], isolation: str, timeout_s: float
+    ) -> dict[Place, TopicPartition]:
+        # read_committed makes librdkafka ask with RequireStable, which aiokafka does not know.
+        consumer = Consumer(
+            self._connection.client(
+                group_id=self._topics.worker_group,
+                isolation_level=isolation,
+                enable_auto_commit=False,
+            )
+        )
+        try:
+            asked = [
+                TopicPartition(self._topics.commands(context), partition)
+                for context, partition in places
+            ]
+            answered = consumer.committed(asked, timeout_s)
+        finally:
+            consumer.close()
+        return dict(zip(places, answered, strict=True))

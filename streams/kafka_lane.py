@@ -1,0 +1,265 @@
+"""Drives lane and fence on Kafka: one thread for transactions, a watchdog, and the fence's actions.
+
+Faust's loop ──take──► inbox ──► lane thread: step → KafkaWriter → committed | failed
+rebalance    ──close──► (waits for the transaction in flight) ──open_places──► fence ──► lane
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+
+from streams.error_table import Action, TransactionError
+from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
+from streams.kafka_group import KafkaGroup
+from streams.kafka_tailer import OUTCOMES, KafkaTailer
+from streams.kafka_writer import KafkaWriter
+from streams.lane import Lane
+from streams.stream_index import StreamIndex
+from streams.turn import Place, Settled, Transaction
+from streams.verdicts import CommandRecord, InternalCommand
+
+log = structlog.get_logger("flexcore.lane")
+
+EXIT_STUCK = 70
+EXIT_INTERNAL = 71
+WATCHDOG_S = 15.0
+"""send_offsets_to_transaction can hang for ever when the broker dies (librdkafka #5456, #5511),
+and a lane that hangs blocks the rebalance of the whole group."""
+IDLE_S = 0.005
+"""How long a lane with unfinished business waits for input before it looks again."""
+MAX_REOPENS = 5
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Opened:
+    """What is to be open now; compared by identity, so that a later opening supersedes it."""
+
+    generation: int
+    group: bytes
+    places: Collection[Place]
+
+
+class Superseded(Exception):
+    """Another rebalance came while the fence was at work."""
+
+
+class KafkaLane(threading.Thread):
+    """Owns the lane; everything else talks to it through `take`, `close` and `open_places`."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        index: StreamIndex,
+        writer: KafkaWriter,
+        group: KafkaGroup,
+        tailer: KafkaTailer,
+        *,
+        writer_id: str,
+        on_opening: Callable[[Collection[Place]], None],
+        on_settled: Callable[[Settled], None],
+        on_commit_s: Callable[[float], None],
+    ) -> None:
+        super().__init__(name="lane", daemon=True)
+        self._lane = lane
+        self._index = index
+        self._writer = writer
+        self._group = group
+        self._tailer = tailer
+        self._writer_id = writer_id
+        self._on_opening = on_opening
+        self._on_settled = on_settled
+        self._on_commit_s = on_commit_s
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._busy_since: float | None = None
+        self._stopping = threading.Event()
+        self._fencing = threading.Lock()
+        self._opened: _Opened | None = None
+        self._reopens = 0
+        self.broken: Mapping[Place, str] = {}
+
+    # ── from other threads ───────────────────────────────────────────────────────────────
+
+    @property
+    def owned(self) -> frozenset[Place]:
+        return self._lane.owned
+
+    @property
+    def queued(self) -> int:
+        return self._lane.queued
+
+    def take(self, generation: int, records: Sequence[CommandRecord]) -> None:
+        self._inbox.put(lambda: self._lane.take(generation, records))
+
+    def take_internal(self, commands: Sequence[InternalCommand]) -> None:
+        self._inbox.put(lambda: self._lane.take_internal(commands))
+
+    def close(self) -> None:
+        """Give all places up; returns when the transaction in flight has ended."""
+        with self._lock:
+            self._opened = None
+            self._lane.close()
+        self._tailer.disown()
+
+    def open_places(self, places: Collection[Place], generation: int, group: bytes) -> None:
+        """Fence and open. Raises Superseded where another rebalance came, KafkaException."""
+        self._open(self._opened, _Opened(generation, group, tuple(places)))
+
+    def _open(self, before: _Opened | None, opened: _Opened) -> None:
+        with self._lock:
+            if self._opened is not before:
+                raise Superseded
+            self._opened = opened
+        with self._fencing:
+            opening = self._fence(opened)
+            self._on_opening(opening.offsets.keys())
+            self._tailer.own(opening.offsets, lambda place: self._index.position(*place))
+            with self._lock:
+                self._check(opened)
+                self._lane.open(opened.generation, opened.group, opening.offsets, opening.last_keys)
+        self.broken = opening.broken
+        for place, key in opening.broken.items():
+            log.critical("partition_not_opened", place=place, missing_event=key)
+
+    def _check(self, opened: _Opened) -> None:
+        if self._opened is not opened:
+            raise Superseded
+
+    def stop(self) -> None:
+        self.close()
+        self._stopping.set()
+        self._inbox.put(lambda: None)
+        self.join(10)
+
+    # ── the lane's thread ────────────────────────────────────────────────────────────────
+
+    def run(self) -> None:
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+        except Exception:
+            log.exception("lane_died")
+            os._exit(EXIT_INTERNAL)
+
+    def _turn(self) -> None:
+        self._receive(None if not self._lane.waiting else IDLE_S)
+        with self._lock:
+            for place, end in self._ends(self._lane.wanted_ends()).items():
+                self._lane.on_end(place, end)
+            transaction = self._lane.step(datetime.now(UTC))
+            if transaction is None:
+                return
+            self._busy_since = time.monotonic()
+            result = self._writer.run(transaction)
+            self._on_commit_s(time.monotonic() - self._busy_since)
+            self._busy_since = None
+            if isinstance(result, TransactionError):
+                action = self._lane.failed(result)
+            else:
+                settled = self._lane.committed(result)
+                self._reopens = 0
+        if isinstance(result, TransactionError):
+            self._act(action, result, transaction)
+            return
+        self._tailer.answer(settled.repeats)
+        self._on_settled(settled)
+
+    def _receive(self, timeout_s: float | None) -> None:
+        """Take everything that is queued; waits only where there is nothing."""
+        try:
+            self._inbox.get(timeout=timeout_s)()
+            while True:
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            return
+
+    def _act(self, action: Action, error: TransactionError, transaction: Transaction) -> None:
+        log.warning(
+            "transaction_failed",
+            error=error.name,
+            fatal=error.fatal,
+            aborted=error.aborted,
+            action=action.value,
+            writes=len(transaction.writes),
+            what=error.message,
+        )
+        if action is Action.EXIT:
+            os._exit(EXIT_STUCK)
+        if action is Action.REJOIN:
+            self._tailer.disown()
+        if action is Action.REOPEN:
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """New producers, then the fence again: what became of the transaction is read, not asked."""
+        self._writer.discard()
+        self._reopens += 1
+        opened = self._opened
+        if opened is None:
+            return
+        if self._reopens > MAX_REOPENS:
+            log.error("lane_cannot_reopen", attempts=self._reopens)
+            os._exit(EXIT_STUCK)
+        try:
+            again = _Opened(opened.generation, opened.group, opened.places)
+            self._open(opened, again)
+        except Superseded:
+            log.info("reopening_superseded")
+        except KafkaException as error:
+            log.error("reopening_failed", what=str(error))  # noqa: TRY400 - the process ends here
+            os._exit(EXIT_STUCK)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(1.0):
+            since = self._busy_since
+            if since is not None and time.monotonic() - since > WATCHDOG_S:
+                log.critical("lane_stuck", seconds=round(time.monotonic() - since))
+                os._exit(EXIT_STUCK)
+
+    # ── the fence's actions ──────────────────────────────────────────────────────────────
+
+    def _fence(self, opened: _Opened) -> Opening:
+        self._writer.connect()
+        steps = fence(opened.places, self._writer_id, self._index)
+        result: Any = None
+        while True:
+            self._check(opened)
+            try:
+                action = steps.send(result)
+            except StopIteration as done:
+                opening: Opening = done.value
+                return opening
+            match action:
+                case ReadGroup():
+                    result = self._group.seen(action.places)
+                case FenceSlots():
+                    log.warning("fencing", writers=sorted(action.writers))
+                    self._group.fence(action.writers)
+                case ReadStable():
+                    result = self._group.stable(action.places)
+                case ReadEnds():
+                    outcomes = {(OUTCOMES, partition) for _, partition in action.places}
+                    result = self._ends({*action.places, *outcomes})
+                case AwaitRead():
+                    self._await_read(action.ends, opened)
+
+    def _ends(self, places: Collection[Place]) -> Mapping[Place, int]:
+        if not places:
+            return {}
+        return self._group.ends({place: self._tailer.topic(place) for place in places})
+
+    def _await_read(self, ends: Mapping[Place, int], opened: _Opened) -> None:
+        def reached() -> bool:
+            return all(self._index.position(*place) >= end for place, end in ends.items())
+
+        while not self._tailer.wait_read(reached, timeout_s=0.5):
+            self._check(opened)

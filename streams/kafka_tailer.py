@@ -1,0 +1,302 @@
+"""Feeds the tailer from Kafka and writes the answers it gives: one thread, one consumer.
+
+The consumer is assigned every partition of all event topics and of the outcomes, so that each
+worker can take over any partition by reading its tail and can show any aggregate.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from domain.contexts import CONTEXTS
+from domain.errors import Unreadable
+from schemas.codec import Codec
+from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
+from streams.connection import Connection
+from streams.records import EventRecord, event_record, header_map
+from streams.tailer import Tailer, due
+from streams.topics import Topics
+from streams.turn import Place
+
+log = structlog.get_logger("flexcore.tailer")
+
+OUTCOMES = "outcomes"
+"""The name under which the outcomes topic stands beside the contexts in positions."""
+BATCH = 2_000
+EXIT_INTERNAL = 71
+
+
+class KafkaTailer(threading.Thread):
+    """`start()` begins to fill the index; `own` turns answering on for some places."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Topics,
+        codec: Codec,
+        tailer: Tailer,
+        *,
+        partitions: int,
+        answer_partition: int,
+        ends: Callable[[Mapping[Place, str]], Mapping[Place, int]],
+    ) -> None:
+        super().__init__(name="tailer", daemon=True)
+        self._connection = connection
+        self._topics = topics
+        self._codec = codec
+        self._tailer = tailer
+        self._partitions = partitions
+        self._answer_partition = answer_partition
+        self._ends = ends
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._advanced = threading.Condition()
+        self._places = {topics.events(context): context for context in CONTEXTS} | {
+            topics.outcomes: OUTCOMES
+        }
+        self._answered: dict[Place, int] = {}
+        self._again: set[Place] = set()
+        self._producer = Producer(
+            connection.client(enable_idempotence=True, linger_ms=0, message_timeout_ms=8_000)
+        )
+        self._commits = Consumer(
+            connection.client(
+                group_id=topics.answers_group,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+        )
+
+    def topic(self, place: Place) -> str:
+        """The topic whose partition a place of the index stands for."""
+        return self._topics.outcomes if place[0] == OUTCOMES else self._topics.events(place[0])
+
+    # ── ownership, from the fence's thread ───────────────────────────────────────────────
+
+    def own(self, places: Iterable[Place], position: Callable[[Place], int]) -> None:
+        """Answer what these places hold since the last answered offset, then go on live."""
+        wanted = list(places)
+        asked = [TopicPartition(self.topic(place), place[1]) for place in wanted]
+        committed = self._commits.committed(asked, 10.0) if asked else []
+        starts = {place: max(c.offset, 0) for place, c in zip(wanted, committed, strict=True)}
+        with self._lock:
+            reached = {place: max(position(place), starts[place]) for place in wanted}
+            self._tailer.own(reached)
+            self._answered = dict(reached)
+            self._again = {place for place in wanted if starts[place] < reached[place]}
+        for place in tuple(self._again):
+            self._answer_again(place, starts[place], reached[place])
+            self._again.discard(place)
+
+    def disown(self) -> None:
+        with self._lock:
+            self._tailer.disown()
+            self._answered, self._again = {}, set()
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        """Write answers that were given before once more."""
+        with self._lock:
+            self._produce(answers)
+
+    def wait_read(self, reached: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `reached()` after some reading; false where time is up."""
+        with self._advanced:
+            return self._advanced.wait_for(reached, timeout_s)
+
+    def _answer_again(self, place: Place, start: int, end: int) -> None:
+        """Read [start, end) of a place once more and answer it: its owner died before it could."""
+        consumer = self._consumer(f"{self._topics.answers_group}-again")
+        consumer.assign([TopicPartition(self.topic(place), place[1], start)])
+        try:
+            at = start
+            while at < end and not self._stopping.is_set():
+                events, at = self._read(consumer, at)
+                answers = [a for event in events if event.offset < end for a in due(event)]
+                with self._lock:
+                    self._produce(answers)
+        finally:
+            consumer.close()
+
+    def _read(self, consumer: Consumer, at: int) -> tuple[list[EventRecord], int]:
+        events = []
+        for message in consumer.consume(BATCH, 1.0):
+            error = message.error()
+            if error is None:
+                event = self._event(message)
+                if event is not None:
+                    events.append(event)
+                at = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at = message.offset()
+            else:
+                raise KafkaException(error)
+        return events, at
+
+    # ── the thread ───────────────────────────────────────────────────────────────────────
+
+    def stop(self) -> None:
+        """Stop reading and commit what is answered."""
+        self._stopping.set()
+        self.join(10)
+        self._producer.flush(5)
+        self._commit_answered()
+        self._commits.close()
+
+    def run(self) -> None:
+        try:
+            self._run()
+        except Exception:
+            # Without the tailer nothing is answered: better a restart than silence.
+            log.exception("tailer_died")
+            os._exit(EXIT_INTERNAL)
+
+    def _run(self) -> None:
+        consumer = self._consumer(f"{self._topics.answers_group}-tail")
+        consumer.assign(
+            [
+                TopicPartition(topic, partition, 0)
+                for topic in self._places
+                for partition in range(self._partitions)
+            ]
+        )
+        quiet_s = 0.2
+        last_commit = datetime.now(UTC)
+        while not self._stopping.is_set():
+            first = consumer.poll(quiet_s)
+            if first is not None:
+                self._take([first, *consumer.consume(BATCH, 0)])
+            self._producer.poll(0)
+            self._look_up_ends()
+            now = datetime.now(UTC)
+            if (now - last_commit).total_seconds() > 1.0:
+                self._commit_answered()
+                last_commit = now
+        consumer.close()
+
+    def _consumer(self, group: str) -> Consumer:
+        return Consumer(
+            self._connection.client(
+                group_id=group,
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                enable_partition_eof=True,
+                auto_offset_reset="earliest",
+                # The end behind a transaction's marker is only told by an empty fetch.
+                fetch_wait_max_ms=20,
+                # The default of 1000 pauses a fetch whose queue is full for a second.
+                fetch_queue_backoff_ms=5,
+                queued_min_messages=20_000,
+                queued_max_messages_kbytes=16_384,
+            )
+        )
+
+    def _take(self, messages: Sequence[Any]) -> None:
+        read: dict[Place, list[Any]] = {}
+        positions: dict[Place, int] = {}
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.fatal() or not error.retriable():
+                    log.warning("tailer_error", code=error.name(), what=error.str())
+                continue
+            place = self._places[message.topic()], message.partition()
+            if error is None:
+                read.setdefault(place, []).append(message)
+                positions[place] = message.offset() + 1
+            else:
+                positions[place] = message.offset()
+        with self._lock:
+            for place, position in positions.items():
+                self._feed(place, read.get(place, ()), position)
+        with self._advanced:
+            self._advanced.notify_all()
+
+    def _feed(self, place: Place, messages: Sequence[Any], position: int) -> None:
+        if place[0] == OUTCOMES:
+            self._tailer.on_outcomes(self._outcomes(messages), place, position)
+            return
+        events = [event for m in messages if (event := self._event(m)) is not None]
+        self._produce(self._tailer.on_events(place, events, position))
+        if self._tailer.owns(place):
+            self._answered[place] = position
+
+    def _event(self, message: Any) -> EventRecord | None:
+        try:
+            return event_record(
+                self._places[message.topic()],
+                message.partition(),
+                message.offset(),
+                message.timestamp()[1],
+                message.key() or b"",
+                message.value(),
+                message.headers(),
+            )
+        except ValueError as error:
+            # A foreign record must not stop the loader.
+            log.warning(
+                "foreign_record",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+                what=str(error),
+            )
+            return None
+
+    def _outcomes(self, messages: Sequence[Any]) -> list[tuple[Answer, int]]:
+        found = []
+        for message in messages:
+            try:
+                answer = read_outcome(
+                    header_map(message.headers()), message.value() or b"", self._codec
+                )
+            except Unreadable as error:
+                log.warning("foreign_outcome", offset=message.offset(), what=str(error))
+                continue
+            found.append((answer, message.timestamp()[1]))
+        return found
+
+    def _produce(self, answers: Sequence[Answer]) -> None:
+        at = datetime.now(UTC)
+        for answer in answers:
+            self._producer.produce(
+                self._topics.outcomes,
+                key=answer.identity.command_id.encode(),
+                value=outcome_value(answer, self._codec),
+                partition=self._answer_partition,
+                headers=list(outcome_headers(answer, at)),
+                on_delivery=_exit_unless_delivered,
+            )
+
+    def _look_up_ends(self) -> None:
+        wanted = self._tailer.wanted_ends()
+        if wanted:
+            for place, end in self._ends({place: self.topic(place) for place in wanted}).items():
+                self._tailer.on_end(place, end)
+
+    def _commit_answered(self) -> None:
+        """Commit how far is answered, but never past an answer that is still on its way."""
+        with self._lock:
+            answered = dict(self._answered)
+            if not answered or len(self._producer):
+                return
+        offsets = [
+            TopicPartition(self.topic(place), place[1], offset)
+            for place, offset in answered.items()
+            if place not in self._again
+        ]
+        try:
+            self._commits.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            # Older positions only mean that some answers are given twice.
+            log.warning("answered_positions_not_committed", what=str(error))
+
+
+def _exit_unless_delivered(error: KafkaError | None, _: Any) -> None:
+    if error is not None:
+        log.error("answer_not_delivered", what=error.str())
+        os._exit(70)
