@@ -73,7 +73,7 @@ def test_an_unknown_setting_in_the_profile_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_wrong_value_is_refused_without_repeating_it() -> None:
-    with pytest.raises(Invalid, match="FLEXCORE__KAFKA__PARTITIONS: .*integer") as refused:
+    with pytest.raises(Invalid, match=r"FLEXCORE__KAFKA__PARTITIONS: .*integer") as refused:
         read({"FLEXCORE__KAFKA__PARTITIONS": "many"})
 
     assert "many" not in refused.value.message
