@@ -1,6 +1,6 @@
 """An event store in memory, for tests and for trying things out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from streams.event_store import MAX_READ, Slice, no_such_aggregate
@@ -21,6 +21,10 @@ class MemoryEventStore:
     def version(self, context: str, aggregate_id: str) -> int:
         """The version of the last event, 0 where there is none."""
         return len(self._events.get((context, aggregate_id), ()))
+
+    def everything(self) -> Mapping[tuple[str, str], Sequence[EventRecord]]:
+        """All events by (context, aggregate id)."""
+        return self._events
 
     def append(self, events: Iterable[EventRecord]) -> None:
         """Append events, each with the next version of its aggregate. Raises ValueError."""

@@ -1,0 +1,99 @@
+"""The REST application: routes over the application services.
+
+Tracing ─► BodyLimit ─► /v1/pipelines  /v1/executions  /v1/commands  /v1/streams
+                        /registry  /livez /readyz /startupz /metrics  /openapi.json /docs
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway.problems import MEDIA_TYPE
+from gateway.rest.body_limit import BodyLimit
+from gateway.rest.commands import commands_router
+from gateway.rest.docs import docs_router
+from gateway.rest.errors import add_error_handlers
+from gateway.rest.executions import executions_router
+from gateway.rest.health import Check, health_router
+from gateway.rest.pipelines import pipelines_router
+from gateway.rest.registry import registry_router
+from gateway.rest.shapes import Problem
+from gateway.rest.streams import streams_router
+from gateway.rest.tracing import Tracing
+from gateway.services.commands import CommandService
+from gateway.services.executions import ExecutionService
+from gateway.services.pipelines import PipelineService
+from gateway.services.streams import StreamService
+from schemas.codec import Codec
+from streams.command_bus import CommandBus
+from streams.event_store import EventStore
+from streams.query_bus import QueryBus
+from streams.registry import Registry
+
+TITLE = "FlexCore"
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """What the door stands on; without a registry there is no `/registry`."""
+
+    commands: CommandBus
+    queries: QueryBus
+    events: EventStore
+    codec: Codec
+    registry: Registry | None = None
+    checks: tuple[Check, ...] = ()
+
+
+def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
+    """The application over `deps`; `lifespan` starts and stops what they need."""
+    app = FastAPI(
+        title=TITLE,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=_problems(),
+    )
+    commands = CommandService(deps.commands)
+    for router in (
+        pipelines_router(PipelineService(commands, deps.queries)),
+        executions_router(ExecutionService(commands, deps.queries)),
+        commands_router(commands),
+        streams_router(StreamService(deps.events, deps.codec)),
+    ):
+        app.include_router(router)
+    app.include_router(health_router(deps.checks))
+    app.include_router(docs_router(TITLE))
+    if deps.registry is not None:
+        app.include_router(registry_router(deps.registry), prefix="/registry")
+    add_error_handlers(app)
+    describe = app.openapi
+    app.openapi = lambda: _as_problems(describe())  # type: ignore[method-assign]
+    # The last one added is outermost.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Tracing)
+    return app
+
+
+def _problems() -> dict[int | str, dict[str, Any]]:
+    """How every error looks, for OpenAPI; 422 replaces the framework's own shape."""
+    return {
+        422: {"model": Problem, "description": "Invalid"},
+        "default": {"model": Problem, "description": "Any other problem"},
+    }
+
+
+def _as_problems(schema: dict[str, Any]) -> dict[str, Any]:
+    """The document with the media type that problems really have."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for status in ("422", "default"):
+                content = operation["responses"].get(status, {}).get("content", {})
+                if "application/json" in content:
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return schema

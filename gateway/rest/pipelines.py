@@ -1,0 +1,90 @@
+"""Routes of pipelines: POST, PUT, activate → commands; GET → queries."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from domain.errors import Invalid
+from gateway.pipeline_file import PipelineFile, PipelineIn
+from gateway.rest import shapes
+from gateway.rest.headers import asked, caller, freshness
+from gateway.rest.responses import page_response, shape_response, written_response
+from gateway.services.asked import Asked, Caller, Freshness
+from gateway.services.pipelines import PipelineService
+from projections.pipelines import PipelinesMatching
+
+
+class Revision(PipelineIn):
+    """A new definition; `pipeline_id` may be left out."""
+
+    pipeline_id: str | None = None
+
+
+class Filter(BaseModel):
+    """Which pipelines; `name` is matched exactly."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Literal["draft", "active", "paused", "archived"] | None = None
+    name: str | None = None
+    limit: int = 50
+    offset: int = 0
+    cursor: str | None = None
+
+
+def pipelines_router(service: PipelineService) -> APIRouter:
+    """The routes over `service`."""
+    router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"])
+
+    @router.post("", status_code=201, response_model=shapes.Pipeline)
+    async def create(body: PipelineFile, how: Annotated[Asked, Depends(asked)]) -> Response:
+        """Create a pipeline; its body is the pipeline file as JSON."""
+        written = await service.create(body.pipeline_id, body, how)
+        return written_response(written, 201, location=f"/v1/pipelines/{body.pipeline_id}")
+
+    @router.put("/{pipeline_id}", response_model=shapes.Pipeline)
+    async def revise(
+        pipeline_id: str, body: Revision, how: Annotated[Asked, Depends(asked)]
+    ) -> Response:
+        """Revise a pipeline; this never creates one."""
+        if body.pipeline_id not in (None, pipeline_id):
+            raise Invalid(
+                "command.wrong_key",
+                f"pipeline_id is {body.pipeline_id!r}, the path says {pipeline_id!r}; "
+                "they must be equal",
+            )
+        return written_response(await service.revise(pipeline_id, body, how), 200)
+
+    @router.post("/{pipeline_id}/activate", response_model=shapes.Pipeline)
+    async def activate(
+        pipeline_id: str,
+        how: Annotated[Asked, Depends(asked)],
+        body: shapes.Reason | None = None,
+    ) -> Response:
+        """Activate a pipeline, so that it can be executed."""
+        reason = "" if body is None else body.reason
+        return written_response(await service.activate(pipeline_id, reason, how), 200)
+
+    @router.get("/{pipeline_id}", response_model=shapes.Pipeline)
+    async def get(
+        pipeline_id: str,
+        by: Annotated[Caller, Depends(caller)],
+        fresh: Annotated[Freshness | None, Depends(freshness)],
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """One pipeline."""
+        return shape_response(await service.get(by, pipeline_id, fresh), if_none_match)
+
+    @router.get("", response_model=shapes.Pipelines)
+    async def find(
+        query: Annotated[Filter, Query()],
+        by: Annotated[Caller, Depends(caller)],
+        fresh: Annotated[Freshness | None, Depends(freshness)],
+    ) -> Response:
+        """Pipelines, last changed first."""
+        matching = PipelinesMatching(tenant=by.tenant, **query.model_dump())
+        return page_response(await service.find(by, matching, fresh))
+
+    return router

@@ -1,0 +1,191 @@
+"""The api process: settings → checked topics → buses → REST, until told to end.
+
+exit 0 on SIGTERM or SIGINT · 71 answers can no longer be read, restart me
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import FlexCoreError, Invalid, Unavailable
+from gateway import settings as configuration
+from gateway.rest.app import Deps, create_app
+from gateway.rest.health import Check
+from gateway.services.read_models import ReadModelAt
+from gateway.settings import Settings
+from observability import logs
+from projections import handlers as projections
+from projections.checkpoints import Checkpoints
+from streams import topics_admin
+from streams.connection import Connection
+from streams.kafka_command_bus import KafkaCommandBus
+from streams.query_bus import Handler, QueryBus
+from streams.registry import Registry, load_registry
+from streams.topics import Topics
+from streams.worker_event_store import WorkerEventStore
+
+log = structlog.get_logger("flexcore.api")
+
+EXIT_INTERNAL = 71
+STOP_S = 5
+"""Requests under way get this long; one that waits for a run's end is cut off then."""
+POOL_SIZE = 10
+POOL_WAIT_S = 5.0
+DATABASE_CHECK_S = 1.0
+
+
+def main() -> None:
+    """Run the api; ends the process."""
+    logs.configure("api")
+    try:
+        settings = configuration.read()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_run(settings))
+    except FlexCoreError as error:
+        log.error("cannot_start", code=error.code, what=error.message)  # noqa: TRY400 - says it all
+        code = error.exit_code
+    # librdkafka's threads must not hold the process.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _run(settings: Settings) -> int:
+    if settings.kafka.bootstrap is None or settings.database.url is None:
+        raise Invalid(
+            "settings.invalid",
+            "an api needs FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL; "
+            "`flexcore dev` starts one with both",
+        )
+    connection = Connection(settings.kafka.bootstrap, settings.kafka.security())
+    topics = Topics(settings.kafka.prefix)
+    listening = _listen(settings)
+    partitions, registry = await asyncio.to_thread(_checked, connection, topics, settings)
+    codec = registry.codec()
+    bus = KafkaCommandBus(connection, topics, codec, partitions=partitions)
+    events = WorkerEventStore(connection, topics, partitions=partitions)
+    database_url = settings.database.url.get_secret_value()
+    pool = _pool(database_url)
+    async with AsyncExitStack() as running:
+        checkpoints = await running.enter_async_context(Checkpoints(database_url))
+        # A database that is away holds up reads alone.
+        await pool.open(wait=False)
+        running.push_async_callback(pool.close)
+        running.push_async_callback(events.close)
+        await bus.start(_reader_died)
+        running.push_async_callback(bus.close)
+        app = create_app(
+            Deps(
+                commands=bus,
+                queries=_queries(pool, checkpoints),
+                events=events,
+                codec=codec,
+                registry=registry,
+                checks=(
+                    Check("kafka", partial(asyncio.to_thread, bus.check), needed=True),
+                    Check("database", partial(_check_database, pool), needed=False),
+                ),
+            )
+        )
+        await _serve(uvicorn.Server(_config(app)), listening)
+    log.info("stopped")
+    return 0
+
+
+def _checked(connection: Connection, topics: Topics, settings: Settings) -> tuple[int, Registry]:
+    partitions = topics_admin.verify(connection, topics)
+    return partitions, load_registry(connection, topics, settings.registry.url)
+
+
+def _queries(pool: AsyncConnectionPool, checkpoints: Checkpoints) -> QueryBus:
+    async def reach(query: ReadModelAt) -> None:
+        await checkpoints.wait_for(query.projection, query.position, query.wait_s)
+
+    def over_pool(handler: projections.Handler) -> Handler:
+        async def answer(query: Any) -> Any:
+            return await handler(query, pool)
+
+        return answer
+
+    found = {query: over_pool(handler) for query, handler in projections.HANDLERS.items()}
+    return QueryBus({**found, ReadModelAt: reach})
+
+
+def _pool(url: str) -> AsyncConnectionPool:
+    return AsyncConnectionPool(
+        url,
+        open=False,
+        min_size=1,
+        max_size=POOL_SIZE,
+        timeout=POOL_WAIT_S,
+        kwargs={"autocommit": True, "application_name": "flexcore-api"},
+    )
+
+
+async def _check_database(pool: AsyncConnectionPool) -> None:
+    try:
+        async with pool.connection(timeout=DATABASE_CHECK_S) as connection:
+            await connection.execute("SELECT 1")
+    except (PoolTimeout, OSError) as error:
+        raise Unavailable("database.unavailable", f"PostgreSQL is away: {error}") from error
+
+
+# ── the server ───────────────────────────────────────────────────────────────────────────
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket, taken before anything is started. Raises Unavailable where it is in use."""
+    host, port = settings.api.host, settings.api.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2_048)
+    except OSError as error:
+        raise Unavailable(
+            "stack.failed",
+            f"cannot listen on {host}:{port} ({error.strerror}); "
+            "stop what uses it, or set FLEXCORE__API__PORT",
+        ) from error
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_S,
+    )
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal again when it has stopped; to be told to end is no failure.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, end)
+    host, port = listening.getsockname()[:2]
+    log.info("listening", url=f"http://{host}:{port}")
+    await server.serve([listening])
+
+
+def _reader_died() -> None:
+    log.critical("outcome_reader_died")
+    os._exit(EXIT_INTERNAL)
+
+
+if __name__ == "__main__":
+    main()
