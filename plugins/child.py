@@ -25,7 +25,7 @@ from plugins.frames import FrameReader, Message, frame_of
 from plugins.step_call import MAX_OUTPUT_BYTES, parts_of
 from plugins.steps import Step, StepContext, StepFailed
 
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 64 * 1024
 _MAX_OPEN_FILES = 256
 _PR_SET_CHILD_SUBREAPER = 36
 

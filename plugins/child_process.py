@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class ChildProcess:
     def __init__(self, scratch: Path, hello: Mapping[str, object]) -> None:
         """Start it; raises `OSError` when the machine cannot. `hello` is its first message."""
         scratch.mkdir()
+        self._scratch = scratch
         self.socket, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         self.output, printed = os.pipe()
@@ -165,3 +167,4 @@ class ChildProcess:
         self.socket.close()
         os.close(self._lifeline)
         os.close(self.output)
+        shutil.rmtree(self._scratch, ignore_errors=True)  # what resists goes with the host's folder

@@ -19,9 +19,11 @@ import orjson
 from plugins.frames import FrameError, frame_of
 from plugins.pool import START_ATTEMPTS, PluginHostSettings, Pool
 from plugins.seat import Job, Seat
-from plugins.step_call import Failed, StepCall, StepResult
+from plugins.step_call import Failed, StepCall, StepResult, Succeeded
 
-_TICK_S = 0.5
+__all__ = ["Failed", "PluginHost", "PluginHostSettings", "StepCall", "StepResult", "Succeeded"]
+
+_LOOK_S = 0.5
 """A child may exit while a process it forked holds its socket open; only looking tells then."""
 
 Done = Callable[[StepResult], None]
@@ -50,6 +52,7 @@ class PluginHost:
         self._done: deque[tuple[StepCall, Done, StepResult]] = deque()
         self._closed = False
         self._wakes_at = 0.0
+        self._look_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
@@ -158,7 +161,7 @@ class PluginHost:
                     now = time.monotonic()
                     self._pool.refill(now)
                     self._pool.watch()
-                    self._wakes_at = min(now + _TICK_S, self._pool.due_at())
+                    self._wakes_at = min(self._look_at, self._pool.due_at())
                 self._turn(self._selector.select(max(0.0, self._wakes_at - now)))
                 self._deliver()
         except Exception as error:
@@ -177,8 +180,10 @@ class PluginHost:
                     self._ear.recv(4_096)
                 elif key.data in self._pool.seats:
                     self._serve(key.data, key.fileobj, events, now)
-            for seat in list(self._pool.seats):
-                self._settle(seat, seat.tick(now), now)
+            if now >= min(self._look_at, self._pool.due_at()):
+                self._look_at = now + _LOOK_S
+                for seat in list(self._pool.seats):
+                    self._settle(seat, seat.tick(now), now)
             self._dispatch(now)
 
     def _serve(self, seat: Seat, source: object, events: int, now: float) -> None:

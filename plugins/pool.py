@@ -5,6 +5,7 @@ Used under the host's lock, by its thread; only `idle` and `due_at` also by thos
 
 import itertools
 import selectors
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,12 +27,15 @@ class PluginHostSettings:
 
     `blobs`: folder of the blob store; `files_root`: folder that pipelines' paths are relative to;
     `data_url_file`: file that holds the URL of the database for pipeline data; `table`: step name →
-    `module:function`. A child is replaced after `steps_per_child` steps, so that leaks end.
+    `module:function`; `scratch`: folder of this host alone for the children's working folders, emptied
+    at its start (a temporary one where none is named, which a killed host leaves behind). A child is
+    replaced after `steps_per_child` steps, so that leaks end.
     """
 
     blobs: Path
     files_root: Path
     data_url_file: Path | None = None
+    scratch: Path | None = None
     size: int = 2
     queue_limit: int = 10_000
     default_timeout_s: float = 3_600.0
@@ -62,7 +66,7 @@ class Pool:
         self.problem = ""
         self._settings = settings
         self._selector = selector
-        self._scratch = tempfile.TemporaryDirectory(prefix="flexcore-steps-")
+        self._scratch = _emptied(settings.scratch)
         self._numbers = itertools.count(1)
         self._next_start = 0.0
 
@@ -78,7 +82,7 @@ class Pool:
     def refill(self, now: float) -> None:
         """Start what is missing, unless starting has just failed."""
         while len(self.seats) < self._settings.size and now >= self._next_start:
-            scratch = Path(self._scratch.name) / str(next(self._numbers))
+            scratch = self._scratch / str(next(self._numbers))
             try:
                 process = ChildProcess(scratch, self._settings.hello())
             except OSError as error:
@@ -118,10 +122,19 @@ class Pool:
         for seat in list(self.seats):
             seat.retire()
             self.remove(seat, 0.0)
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch)
 
     def _note_failure(self, problem: str, now: float) -> None:
         self.failed_starts += 1
         self.problem = problem
         back_off = _FIRST_BACK_OFF_S * 2.0 ** min(self.failed_starts - 1, 10)
         self._next_start = now + min(_MAX_BACK_OFF_S, back_off)
+
+
+def _emptied(scratch: Path | None) -> Path:
+    if scratch is None:
+        return Path(tempfile.mkdtemp(prefix="flexcore-steps-"))
+    if scratch.exists():
+        shutil.rmtree(scratch)
+    scratch.mkdir(parents=True)
+    return scratch.resolve()

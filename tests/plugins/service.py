@@ -12,7 +12,13 @@ if __name__ == "__main__":
     from plugins.step_call import StepCall
 
     table = {uses: f"tests.plugins.hostile:{uses.partition('.')[2]}"}
-    settings = PluginHostSettings(blobs=Path(folder), files_root=Path(folder), size=1, table=table)
+    settings = PluginHostSettings(
+        blobs=Path(folder),
+        files_root=Path(folder),
+        scratch=Path(folder) / "scratch",
+        size=1,
+        table=table,
+    )
     host = PluginHost(settings)
     host.submit(StepCall("run/a/1", uses, {"tell": pipe}, None, "default"), print)
     threading.Event().wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.builtin import BUILTIN
 from plugins.host import PluginHost
 from plugins.pool import PluginHostSettings
 from plugins.step_call import Failed, StepCall, StepResult, Succeeded
@@ -30,6 +31,16 @@ def test_steps_run_in_another_process_that_stays(host: Hosted) -> None:
     pids = {host.output("hostile.echo")["pid"] for _ in range(5)}
     assert pids == set(host.host.pids())
     assert os.getpid() not in pids
+
+
+def test_the_host_imports_no_step() -> None:
+    code = "import sys, plugins.host, plugins.templates; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=CLONE, check=True, capture_output=True, text=True
+    ).stdout.split()
+    steps = {place.partition(":")[0] for place in BUILTIN.values()}
+    assert not steps & set(loaded)
+    assert "psycopg" not in loaded
 
 
 def test_a_child_is_replaced_after_its_number_of_steps(start_host: StartHost) -> None:
@@ -171,7 +182,9 @@ def test_a_callback_may_submit_and_cancel(host: Hosted) -> None:
 
 
 def test_close_ends_children_and_calls_nothing(host: Hosted) -> None:
+    host.output("hostile.echo")
     pids = host.host.pids()
+    assert len(pids) == 1
     running = host.start("hostile.hang")
     host.host.close()
     for pid in pids:
@@ -213,6 +226,18 @@ def test_children_end_when_their_host_is_killed(tmp_path: Path, uses: str) -> No
     services[0].kill()
     services[0].wait()
     wait_until_gone(pid)
+
+
+def test_what_a_killed_host_left_in_its_scratch_folder_is_gone(
+    start_host: StartHost, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "1").mkdir(parents=True)
+    (scratch / "1" / "left").write_text("x")
+    host = start_host(scratch=scratch)
+    assert host.output("hostile.surroundings")["folder"] == []
+    host.host.close()
+    assert not scratch.exists()
 
 
 def test_results_come_on_one_thread_and_once(start_host: StartHost) -> None:
