@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2})(?:[T ](\d{2})(?::\d{2}.*)?)?)?")
+# Year first, so that day and month cannot be taken for each other; real files also write slashes.
+_DATE = re.compile(r"(\d{4})[-/](\d{2})(?:[-/](\d{2})(?:[T ](\d{2})(?::\d{2}.*)?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ FUNCTIONS: Mapping[str, Function] = {
         "trim(text)", "without blanks around it", lambda text: _text(text, "trim").strip()
     ),
     "year": Function(
-        "year(date)", "year of an ISO 8601 date, a whole number", _part_of_date("year", 1)
+        "year(date)",
+        "year of a date like '2012-03-31' or '2012/03/31 14:00'",
+        _part_of_date("year", 1),
     ),
     "month": Function("month(date)", "month of a date, 1 to 12", _part_of_date("month", 2)),
     "day": Function("day(date)", "day of the month, 1 to 31", _part_of_date("day", 3)),

@@ -37,6 +37,7 @@ TABLE = [
     ("day(row.date)", 31),
     ("hour(row.date)", 14),
     ("month('2012-03')", 3),
+    ("hour('2012/03/31 14:00')", 14),
     ("int('03')", 3),
     ("string(row.days)", "3"),
     ("round(row.warm / 7.0, 2)", 1.79),
