@@ -1,0 +1,150 @@
+"""The pipeline file: what people write, and how what is wrong with it is named."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.definition import OnError, Retry
+from domain.errors import FlexCoreError, Invalid, TooLarge
+from gateway.pipeline_file import MAX_BYTES, plain_data, read_pipeline_file
+from projections.values import step_value
+
+SEATTLE = b"""
+pipeline_id: seattle-weather
+name: Seattle weather by month
+description: Monthly means from daily observations
+steps:
+  - id: read
+    uses: flexcore.csv_read
+    with: {path: examples/data/seattle-weather.csv}
+  - id: monthly
+    uses: flexcore.aggregate
+    needs: [read]
+    with: {rows: "${{ steps.read.output.rows }}", by: [month], mean: [temp_max]}
+    retry: {attempts: 3, initial_s: 0.5, factor: 2, max_s: 30, jitter: true}
+    timeout_s: 60
+"""
+
+
+def test_file_becomes_a_definition_with_defaults_filled_in() -> None:
+    file = read_pipeline_file(SEATTLE)
+
+    read, monthly = file.definition().steps
+    assert (file.pipeline_id, file.name) == ("seattle-weather", "Seattle weather by month")
+    assert (read.needs, read.on_error, read.retry, read.when) == ((), OnError.FAIL, None, None)
+    assert read.with_json == '{"path":"examples/data/seattle-weather.csv"}'
+    assert (monthly.needs, monthly.timeout_s) == (("read",), 60.0)
+    assert monthly.retry == Retry(3, 0.5, 2.0, 30.0, True)
+
+
+def test_json_and_yaml_mean_the_same() -> None:
+    text = json.dumps(yaml.safe_load(SEATTLE), indent="\t").encode()
+
+    assert read_pipeline_file(text) == read_pipeline_file(SEATTLE)
+
+
+def test_dates_stay_the_text_they_are() -> None:
+    assert plain_data(b"since: 2012-01-01") == {"since": "2012-01-01"}
+
+
+def test_anchors_save_typing() -> None:
+    assert plain_data(b"a: &r {attempts: 3}\nb: *r") == {"a": {"attempts": 3}, "b": {"attempts": 3}}
+
+
+def billion_laughs() -> bytes:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for n in range(1, 9):
+        lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]")
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"", "valid dictionary"),
+        (b"[1, 2]", "valid dictionary"),
+        (b"a: [", "line 1"),
+        (b"a: 1\nb: 2\na: 3", "line 3: the key 'a' stands twice"),
+        (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        (b"steps:\n- id: a\n  id: b", "line 3: the key 'id' stands twice"),
+        (SEATTLE.replace(b"needs: [read]", b"nedds: [read]"), "steps[1].nedds"),
+        (SEATTLE.replace(b"needs: [read]", b"needs: read"), "steps[1].needs"),
+        (SEATTLE.replace(b"attempts: 3", b"attempts: many"), "steps[1].retry.attempts"),
+        (SEATTLE.replace(b"timeout_s: 60", b"timeout_s: .inf"), "steps[1].timeout_s"),
+        (SEATTLE.replace(b"by: [month]", b"by: [.nan]"), "steps[1].with"),
+        (SEATTLE.replace(b"by: [month]", b"1: month"), "steps[1].with: the key 1"),
+        (SEATTLE.replace(b"pipeline_id", b"id"), "pipeline_id"),
+        (b"a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (b"a: !!binary aGk=", "quote it"),
+        (b"&a [*a]", "levels"),
+        (billion_laughs(), "values"),
+        (b"[" * 5_000, "nested deeper"),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, ""),
+        (b"\xff\xfe", "UTF-8"),
+        (b"a: 1\n---\nb: 2", "line 2"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(data: bytes, named: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_pipeline_file(data).definition()
+
+    assert caught.value.code == "pipeline.invalid_definition"
+    assert named in caught.value.message
+
+
+def test_file_over_the_limit_is_not_read() -> None:
+    with pytest.raises(TooLarge):
+        read_pipeline_file(b"#" * (MAX_BYTES + 1))
+
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner)
+    ),
+    max_leaves=8,
+)
+STEPS = st.fixed_dictionaries(
+    {"id": st.text("abc_", min_size=1, max_size=4), "uses": st.just("flexcore.derive")},
+    optional={
+        "needs": st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=3),
+        "with": st.dictionaries(st.text("abc", min_size=1, max_size=3), JSON_VALUES, min_size=1),
+        "when": st.text("abc", max_size=5),
+        "on_error": st.just("continue"),
+        "timeout_s": st.floats(0.1, 1e5),
+        "retry": st.fixed_dictionaries(
+            {
+                "attempts": st.integers(1, 9),
+                "initial_s": st.floats(0, 9),
+                "factor": st.floats(1, 9),
+                "max_s": st.floats(0, 9),
+                "jitter": st.booleans(),
+            }
+        ),
+    },
+)
+
+
+@given(st.lists(STEPS, max_size=4))
+def test_steps_are_shown_as_they_were_written(steps: list[dict[str, Any]]) -> None:
+    text = json.dumps({"pipeline_id": "p", "name": "P", "steps": steps}).encode()
+
+    definition = read_pipeline_file(text).definition()
+
+    assert [step_value(step) for step in definition.steps] == steps
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace")))
+def test_whatever_the_bytes_are_the_answer_is_a_file_or_an_error(data: bytes) -> None:
+    with suppress(FlexCoreError):
+        read_pipeline_file(data).definition()
