@@ -55,6 +55,8 @@ EXPIRE_EVERY_S = 60.0
 def main() -> None:
     """Run a worker; ends the process."""
     logs.configure("worker")
+    # Lane, tailer and Faust's two loops share the GIL; 5 ms a turn would be most of a commit.
+    sys.setswitchinterval(0.0005)
     try:
         settings = configuration.read()
         with slot(settings.data_dir, settings.worker.slot) as number:
@@ -86,6 +88,7 @@ class Worker:
         self.writer_id = f"{self.topics.worker_group}-{slot_number}"
         self.port = settings.worker.web_port or ports.pick()
         self.url = f"http://{HOST}:{self.port}"
+        source = f"flexcore/worker/{slot_number}/{os.getpid()}"
         self.index = MemoryStreamIndex()
         self.logic = Tailer(self.index)
         group = KafkaGroup(self.connection, self.topics)
@@ -96,9 +99,10 @@ class Worker:
             self.logic,
             partitions=self.partitions,
             answer_partition=slot_number % self.partitions,
+            source=source,
             ends=group.ends,
         )
-        self.plugins = PluginHost(_plugin_settings(settings), on_fatal=_plugins_died)
+        self.plugins = PluginHost(_plugin_settings(settings, slot_number), on_fatal=_plugins_died)
         self.engine = Engine(
             self.plugins,
             self.index,
@@ -106,9 +110,15 @@ class Worker:
             lambda commands: self.lane.take_internal(commands),
             self.partitions,
         )
-        judge = Judge(codec, self.partitions, random.SystemRandom().random, expression_problems)
+        # Not SystemRandom: its system call gives the GIL away, for up to 5 ms per command.
+        judge = Judge(codec, self.partitions, random.random, expression_problems)
         self.logic_lane = Lane(
-            judge, self.index, self.topics, transactional_id=self.writer_id, url=self.url
+            judge,
+            self.index,
+            self.topics,
+            transactional_id=self.writer_id,
+            url=self.url,
+            source=source,
         )
         self.writer = KafkaWriter(self.connection, self.topics, self.writer_id)
         self.lane = KafkaLane(
@@ -247,13 +257,16 @@ def _plugins_died(error: Exception) -> None:
     os._exit(EXIT_INTERNAL)
 
 
-def _plugin_settings(settings: Settings) -> PluginHostSettings:
+def _plugin_settings(settings: Settings, slot_number: int) -> PluginHostSettings:
     blobs = settings.data_dir / "blobs"
-    blobs.mkdir(parents=True, exist_ok=True)
+    scratch = settings.data_dir / "scratch" / str(slot_number)
+    for folder in (blobs, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
     return PluginHostSettings(
         blobs=blobs,
         files_root=settings.files.root or Path.cwd(),
         data_url_file=_data_url_file(settings),
+        scratch=scratch,
         size=max(2, os.cpu_count() or 2),
     )
 

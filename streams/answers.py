@@ -14,6 +14,7 @@ from schemas.outcome import Outcome
 from streams.positions import position_text
 from streams.records import EventRecord, Headers, Identity, text, time_text
 
+WORKER = "flexcore/worker"
 ACCEPTED, REFUSED, UNAVAILABLE = "accepted", "refused", "unavailable"
 
 NOT_REMEMBERED = frozenset({"command.id_reused"})
@@ -52,12 +53,13 @@ def answer_of(last: EventRecord) -> Answer | None:
     )
 
 
-def outcome_headers(answer: Answer, at: datetime) -> Headers:
+def outcome_headers(answer: Answer, at: datetime, source: str = WORKER) -> Headers:
+    """`source` tells which process gave the answer."""
     identity = answer.identity
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", f"{identity.command_id}:{answer.hash[:16]}".encode()),
-        ("ce_source", b"flexcore/worker"),
+        ("ce_source", source.encode()),
         ("ce_type", b"flexcore.outcome.Outcome"),
         ("ce_time", time_text(at).encode()),
         ("ce_subject", identity.aggregate_id.encode()),

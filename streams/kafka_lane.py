@@ -231,13 +231,16 @@ class KafkaLane(threading.Thread):
         self._writer.connect()
         steps = fence(opened.places, self._writer_id, self._index)
         result: Any = None
+        seconds: dict[str, float] = {}
         while True:
             self._check(opened)
             try:
                 action = steps.send(result)
             except StopIteration as done:
                 opening: Opening = done.value
+                log.info("fence_passed", seconds=seconds)
                 return opening
+            began = time.monotonic()
             match action:
                 case ReadGroup():
                     result = self._group.seen(action.places)
@@ -251,6 +254,7 @@ class KafkaLane(threading.Thread):
                     result = self._ends({*action.places, *outcomes})
                 case AwaitRead():
                     self._await_read(action.ends, opened)
+            seconds[type(action).__name__] = round(time.monotonic() - began, 3)
 
     def _ends(self, places: Collection[Place]) -> Mapping[Place, int]:
         if not places:

@@ -43,6 +43,7 @@ class KafkaTailer(threading.Thread):
         *,
         partitions: int,
         answer_partition: int,
+        source: str,
         ends: Callable[[Mapping[Place, str]], Mapping[Place, int]],
     ) -> None:
         super().__init__(name="tailer", daemon=True)
@@ -52,6 +53,7 @@ class KafkaTailer(threading.Thread):
         self._tailer = tailer
         self._partitions = partitions
         self._answer_partition = answer_partition
+        self._source = source
         self._ends = ends
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -268,7 +270,7 @@ class KafkaTailer(threading.Thread):
                 key=answer.identity.command_id.encode(),
                 value=outcome_value(answer, self._codec),
                 partition=self._answer_partition,
-                headers=list(outcome_headers(answer, at)),
+                headers=list(outcome_headers(answer, at, self._source)),
                 on_delivery=_exit_unless_delivered,
             )
 

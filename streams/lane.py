@@ -18,7 +18,7 @@ import structlog
 from domain.contexts import CONTEXTS, Context
 from domain.execution.messages import CompleteStep, FailStep
 from domain.pipeline.pipeline import Pipeline
-from streams.answers import Answer
+from streams.answers import WORKER, Answer
 from streams.commit_metadata import CommitMetadata
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
@@ -60,12 +60,20 @@ class Lane:
     """Driven by one thread. Closed until `open`; what is queued while closed is dropped."""
 
     def __init__(
-        self, judge: Judge, index: StreamIndex, topics: Topics, *, transactional_id: str, url: str
+        self,
+        judge: Judge,
+        index: StreamIndex,
+        topics: Topics,
+        *,
+        transactional_id: str,
+        url: str,
+        source: str = WORKER,
     ) -> None:
         self._judge = judge
         self._index = index
         self._topics = topics
         self._writer = transactional_id, url
+        self._source = source
         self._group = b""
         self._generation = -1
         self._next: dict[Place, int] = {}
@@ -156,7 +164,7 @@ class Lane:
         if not self._next:
             return None
         self._look_for_committed()
-        turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions)
+        turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
         view = _View(self, turn)
         self._repair(turn)
         self._judge_internal(turn, view)

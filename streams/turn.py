@@ -66,6 +66,7 @@ class Turn:
     topics: Topics
     codec: Codec
     partitions: int
+    source: str
     writes: list[Write] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
@@ -152,7 +153,7 @@ class Turn:
         partition = partition_of(answer.identity.aggregate_id, self.partitions)
         key = answer.identity.command_id.encode()
         value = outcome_value(answer, self.codec)
-        headers = outcome_headers(answer, self.at)
+        headers = outcome_headers(answer, self.at, self.source)
         self._write(Write(self.topics.outcomes, partition, key, value, headers))
 
     def _dead_letter(self, record: CommandRecord, reason: str) -> None:
