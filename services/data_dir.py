@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from services.embedded.errors import failed
 
 _LOCK = "stack.lock"
 _STOP_WITHIN_S = 40.0
 _POLL_S = 0.05
+# Whoever asks for the holder has the lock for an instant; that must not look like another stack.
+_LOOK_S = 0.5
 
 
 @contextmanager
@@ -22,18 +25,29 @@ def locked(data_dir: Path) -> Iterator[None]:
     data_dir.mkdir(parents=True, exist_ok=True)
     # Opened without truncating: the pid inside may be another stack's.
     with os.fdopen(os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644), "r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(lock):
             raise failed(
                 f"no second stack can run on {data_dir}",
                 cause=f"process {holder(data_dir)} runs one there",
                 fix="use that one, end it (flexcore stop), or choose another --data-dir",
-            ) from None
+            )
         lock.truncate()
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    deadline = time.monotonic() + _LOOK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        else:
+            return True
 
 
 def holder(data_dir: Path) -> int | None:

@@ -82,9 +82,10 @@ class Keeper:
             if self._stopping.is_set():
                 return
             log.warning("process_ended role=%s pid=%s exit_code=%s", self.name, running.pid, code)
+            self._on_change()
             if code not in _FINAL_CODES:
                 self._start_again()
-            self._on_change()
+                self._on_change()
 
     def _start_again(self) -> None:
         pause_s = _FIRST_PAUSE_S

@@ -36,10 +36,10 @@ STUCK = 70
 
 def main() -> None:
     """Run the projector; ends the process."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # They build a debug record per event, and thousands of lines while a broker is away.
-    for noisy in ("faust", "aiokafka", "mode"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "aiokafka" else "WARNING")
+    # Libraries build a debug record per event, and log thousands of lines while a broker is away.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("flexcore").setLevel(logging.INFO)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = configuration.read()
         code = asyncio.run(_run(settings))
@@ -90,13 +90,15 @@ def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
     connection = Connection(kafka.bootstrap, kafka.security())
     topics = Topics(kafka.prefix)
     partitions = topics_admin.verify(connection, topics)
+    data_dir = settings.data_dir / "projector"
+    data_dir.mkdir(parents=True, exist_ok=True)
     return Projector(
         connection=connection,
         topics=topics,
         codec=load_registry(connection, topics, settings.registry.url).codec(),
         partitions=partitions,
         database_url=settings.database.url.get_secret_value(),
-        data_dir=str(settings.data_dir / "projector"),
+        data_dir=str(data_dir),
         host=HOST,
         port=settings.projector.web_port,
         on_fatal=end,

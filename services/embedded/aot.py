@@ -42,7 +42,7 @@ class AotCache:
 
     def train_in_background(self) -> None:
         """Make the cache in a process that outlives us, is nice to others and ends itself."""
-        if self.file.exists() or os.environ.get("FLEXCORE_NO_AOT"):
+        if self.file.exists():
             return
         subprocess.Popen(
             [sys.executable, "-m", "services.embedded.aot_training"],

@@ -72,6 +72,10 @@ def server_properties(folder: Path, *, port: int, controller_port: int, tuning: 
         "log.cleaner.dedupe.buffer.size": str(_CLEANER_BUFFER_BYTES),
         **SETTINGS,
     }
+    return _text(properties)
+
+
+def _text(properties: dict[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
@@ -83,21 +87,17 @@ def prepare(folder: Path, *, port: int, controller_port: int, tuning: Tuning) ->
     """Write both files and return the path of server.properties; an existing identity is kept."""
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    meta = data / "meta.properties"
-    if not meta.exists():
+    # Only into an empty folder: a new identity over old data would hide that data for ever.
+    if not any(data.iterdir()):
         identity = {"version": "1", "cluster.id": new_id(), "node.id": str(NODE_ID)}
-        _write(meta, {**identity, "directory.id": new_id()})
+        # By rename: Kafka refuses a folder whose identity is half written.
+        part = folder / "meta.part"
+        part.write_text(_text({**identity, "directory.id": new_id()}), "utf-8")
+        part.replace(data / "meta.properties")
     properties = folder / "server.properties"
     text = server_properties(folder, port=port, controller_port=controller_port, tuning=tuning)
     properties.write_text(text, "utf-8")
     return properties
-
-
-def _write(path: Path, fields: dict[str, str]) -> None:
-    # By rename: a half-written identity would make Kafka refuse the folder for ever.
-    part = path.with_suffix(".part")
-    part.write_text("".join(f"{name}={value}\n" for name, value in fields.items()), "utf-8")
-    part.replace(path)
 
 
 def java_options(tuning: Tuning) -> list[str]:

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from domain.errors import Unavailable
-from services.embedded import kafka
+from services.embedded import jars, kafka
+from services.embedded.aot import AotCache
+from services.embedded.aot_training import train
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.kafka_config import FOR_TESTS
 
@@ -66,9 +68,19 @@ def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     assert refused.value.fields["fix"] == "start again, a free port will be used"
 
 
-def test_a_folder_without_its_identity_is_said_so(tmp_path: Path) -> None:
+def test_a_folder_that_lost_its_identity_is_said_so(tmp_path: Path) -> None:
     start(tmp_path).stop()
-    (tmp_path / "data" / "meta.properties").write_text("version=1\n")
+    (tmp_path / "data" / "meta.properties").unlink()
 
-    with pytest.raises(Unavailable, match="the embedded Kafka did not start"):
+    with pytest.raises(Unavailable, match=r"has lost meta\.properties"):
         start(tmp_path)
+
+
+def test_a_cache_made_in_the_background_is_used_by_the_next_start(tmp_path: Path) -> None:
+    cache = AotCache.of(jars.ensure(), folder=tmp_path)
+    assert cache.use() == []
+
+    assert train(cache)
+
+    assert cache.use()[0] == f"-XX:AOTCache={cache.file}"
+    assert [path for path in tmp_path.iterdir() if path != cache.file] == []

@@ -2,6 +2,7 @@
 
 import yaml
 
+from services.embedded import jars
 from services.embedded.jars import ROOT
 from services.embedded.kafka_config import SETTINGS
 
@@ -18,3 +19,9 @@ def test_the_broker_in_a_container_has_the_settings_of_the_embedded_one() -> Non
 def test_containers_listen_on_loopback_alone() -> None:
     for service in COMPOSE["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_the_broker_in_a_container_has_the_version_of_the_locked_jars() -> None:
+    version = COMPOSE["services"]["kafka"]["image"].rpartition(":")[2]
+
+    assert f"kafka-clients-{version}.jar" in {jar.name for jar in jars.read_lock()}

@@ -19,6 +19,7 @@ import pytest
 
 from domain.errors import Unavailable
 from gateway.settings import Settings, read
+from services.detached import start_detached
 from services.dev import Stack, read_endpoints, start_stack, stop_stack
 from services.embedded.jars import ROOT
 from services.environment import of_children, python_path
@@ -145,6 +146,44 @@ def test_a_second_stack_on_the_same_folder_is_refused(
         start()
 
     assert read_endpoints(data_dir).kafka
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+def test_a_detached_stack_says_why_it_does_not_start(
+    start: Callable[[], Stack], settings: Settings, data_dir: Path
+) -> None:
+    start()
+
+    with pytest.raises(Unavailable, match=f"process {os.getpid()} runs one there") as refused:
+        start_detached(settings, data_dir=data_dir, on_progress=silent)
+
+    assert refused.value.fields["fix"]
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_detached_stack_goes_on_until_it_is_stopped(
+    settings: Settings, data_dir: Path, kafka_prefix: str, database: str
+) -> None:
+    own = read(
+        {
+            "FLEXCORE__KAFKA__BOOTSTRAP": settings.kafka.bootstrap or "",
+            "FLEXCORE__KAFKA__PREFIX": kafka_prefix,
+            "FLEXCORE__DATABASE__URL": database,
+        }
+    )
+    steps: list[Progress] = []
+
+    started = start_detached(own, data_dir=data_dir, on_progress=steps.append)
+
+    pids = [pid for some in started.pids.values() for pid in some]
+    assert [part.role for part in status_of(data_dir) if not part.ready] == []
+    assert len(pids) == 3
+    assert steps
+    assert stop_stack(data_dir) is True
+    assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 @pytest.mark.kafka
