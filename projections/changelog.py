@@ -35,7 +35,6 @@ class Changelog:
         self._producer = Producer(
             connection.client(
                 enable_idempotence=True,
-                compression_type="lz4",
                 linger_ms=0,
                 message_max_bytes=MAX_RECORD_BYTES,
                 queue_buffering_max_messages=1_000_000,

@@ -4,19 +4,19 @@ projector: rows + checkpoint + NOTIFY, atomic ──► here: who waits for less
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+import structlog
 
 from domain.errors import Unknown
 from projections.handlers import PROJECTIONS
 from streams.positions import Position, position_text
 
-log = logging.getLogger("flexcore.projections")
+log = structlog.get_logger("flexcore.projections")
 
 CHANNEL = "flexcore_checkpoint"
 MAX_NOTIFICATION = 7_000
@@ -98,7 +98,7 @@ class Checkpoints:
             try:
                 await self._follow()
             except psycopg.Error as error:
-                log.warning("checkpoints_unheard what=%s", str(error).strip())
+                log.warning("checkpoints_unheard", what=str(error).strip())
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:

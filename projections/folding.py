@@ -3,17 +3,17 @@
 Arrived … ──► Order ──► fold ──► Folded(rows, up to where it is safe)
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
+import structlog
 
 from projections.order import Arrived, Order
 from projections.projection import Meta, Projection, Row
 from projections.values import dumps
 
-log = logging.getLogger("flexcore.projections")
+log = structlog.get_logger("flexcore.projections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ class Folder:
         parked = order.reached(reached)
         for aggregate_id in parked:
             log.error(
-                "aggregate_parked projection=%s aggregate=%s partition=%d",
-                self.projection.name,
-                aggregate_id,
-                partition,
+                "aggregate_parked",
+                projection=self.projection.name,
+                aggregate=aggregate_id,
+                partition=partition,
             )
         safe = order.safe_before(next_offset)
         return Folded(self.projection, partition, rows or {}, next_offset, safe, parked)

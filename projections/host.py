@@ -6,11 +6,11 @@ Reading starts at the smaller of group offset and checkpoint; folds skip what th
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from faust.types import TP
 
 from domain.contexts import CONTEXTS
@@ -26,7 +26,7 @@ from streams.connection import Connection
 from streams.faust_host import Batch, HostApp, UntouchedSchema, host_app
 from streams.topics import Topics, partition_of
 
-log = logging.getLogger("flexcore.projections")
+log = structlog.get_logger("flexcore.projections")
 
 SESSION_TIMEOUT_S = 6.0
 STREAM_BUFFER = 64
@@ -101,7 +101,7 @@ class Projector:
                 async with asyncio.timeout(DRAIN_S):
                     await self.sink.drained()
             except TimeoutError:
-                log.warning("left_unstored batches=%d", self.sink.queued)
+                log.warning("left_unstored", batches=self.sink.queued)
 
     @property
     def ready(self) -> dict[str, bool]:
@@ -157,7 +157,7 @@ class Projector:
         owned = [tp for tp in self.app.consumer.assignment() if tp.topic in self._contexts]
         await self._set_back(owned)
         self.assigned = True
-        log.info("projector_assigned partitions=%d", len(owned))
+        log.info("projector_assigned", partitions=len(owned))
 
     async def _set_back(self, owned: list[TP]) -> None:
         """Move the group back to where PostgreSQL is, where that is less far."""
@@ -174,8 +174,11 @@ class Projector:
             if committed is not None and stored < committed:
                 moves[tp] = stored
         if moves:
-            log.warning("database_behind_group partitions=%d", len(moves))
+            log.warning("database_behind_group", partitions=len(moves))
             await self.app.consumer._commit(moves)
+            # aiokafka seeks to what is committed, but not where that is 0.
+            for tp, offset in moves.items():
+                await self.app.consumer.seek(tp, offset)
 
     async def _committed(self, tp: TP) -> int | None:
         thread = self.app.consumer._thread
@@ -210,7 +213,7 @@ class Projector:
         context = self._contexts[batch.topic]
         arrived, unfit = self._readers[batch.topic].read(batch)
         for bad in unfit:
-            log.error("dead_letter topic=%s offset=%d why=%s", tp.topic, bad.record.offset, bad.why)
+            log.error("dead_letter", topic=tp.topic, offset=bad.record.offset, why=bad.why)
             self._changelog.bury(bad.record, batch.topic, bad.why)
         self.metrics.dead.labels(context).inc(len(unfit))
         self.metrics.events.labels(context).inc(len(arrived))

@@ -87,7 +87,7 @@ async def read_page(
         " ORDER BY {newest} DESC, id DESC LIMIT %s OFFSET %s"
     ).format(newest=newest_by, table=table, where=where, after=after)
     count_query = sql.SQL(
-        "SELECT count(*) FROM (SELECT 1 FROM flexcore.{table} WHERE {where} LIMIT %s) AS some"
+        "SELECT count(*) FROM (SELECT 1 FROM flexcore.{table} WHERE {where} LIMIT %s) AS matching"
     ).format(table=table, where=where)
     async with _connection(pool) as connection:
         found = await connection.execute(rows_query, [*values, *after_values, limit + 1, offset])

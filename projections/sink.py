@@ -7,18 +7,18 @@ A database that is away is tried again until it is back; nothing is acknowledged
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import structlog
 
 from projections.checkpoints import CHANNEL, Place, notification
 from projections.folding import Entry, Folded
 from projections.projection import Projection
 
-log = logging.getLogger("flexcore.projections")
+log = structlog.get_logger("flexcore.projections")
 
 MAX_QUEUED = 256
 MAX_TOGETHER = 64
@@ -84,7 +84,7 @@ class Sink:
                         waiting = []
             except psycopg.OperationalError as error:
                 self.connected = False
-                log.warning("database_away retry_in_s=%g what=%s", pause_s, str(error).strip())
+                log.warning("database_away", retry_in_s=pause_s, what=str(error).strip())
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_RETRY_S)
 
@@ -100,7 +100,7 @@ class Sink:
                     )
                     return {(name, ctx, part): at for name, ctx, part, at in await rows.fetchall()}
             except psycopg.OperationalError as error:
-                log.warning("database_away retry_in_s=%g what=%s", pause_s, str(error).strip())
+                log.warning("database_away", retry_in_s=pause_s, what=str(error).strip())
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_RETRY_S)
 
@@ -135,7 +135,7 @@ class Sink:
         try:
             await _write(connection, rows, positions)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            log.exception("rows_refused what=%s", str(error).strip())
+            log.warning("rows_refused", what=str(error).strip())
             await _write_singly(connection, rows, positions)
         for projection, entries in rows:
             self._on_written(projection.name, len(entries))
@@ -189,5 +189,5 @@ async def _write_singly(
             try:
                 await _write(connection, [(projection, {key: entry})], {})
             except (psycopg.DataError, psycopg.IntegrityError):
-                log.exception("row_refused projection=%s key=%s", projection.name, key)
+                log.exception("row_refused", projection=projection.name, key=key)
     await _write(connection, [], positions)

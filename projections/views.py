@@ -3,6 +3,7 @@
 GET /v1/tables · /v1/tables/{table}/{key} · /livez · /readyz?verbose · /metrics
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +31,16 @@ def add_pages(projector: Projector) -> None:
         ("/readyz", pages.ready),
         ("/metrics", pages.metrics),
     ):
-        projector.app.page(path, name=page.__name__)(page)
+        projector.app.page(path, name=page.__name__)(_view(page))
+
+
+def _view(page: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Faust makes a method of what it is given, which a bound method would not become."""
+
+    async def get(view: Any, request: Any, **matched: str) -> Any:
+        return await page(view, request, **matched)
+
+    return get
 
 
 class _Pages:

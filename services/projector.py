@@ -4,7 +4,6 @@ exit 0 on SIGTERM or SIGINT · 70 stuck, restart me · 71 internal, restart me a
 """
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -12,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
 from faust.contrib.asgi import faust_app_running
 
 from domain.errors import FlexCoreError, Invalid
 from gateway import settings as configuration
 from gateway.settings import Settings
+from observability import logs
 from projections.host import INTERNAL, Projector
 from projections.views import add_pages
 from streams import topics_admin
@@ -24,7 +25,7 @@ from streams.connection import Connection
 from streams.registry import load_registry
 from streams.topics import Topics
 
-log = logging.getLogger("flexcore.projector")
+log = structlog.get_logger("flexcore.projector")
 
 HOST = "127.0.0.1"
 STOP_S = 8.0
@@ -36,15 +37,12 @@ STUCK = 70
 
 def main() -> None:
     """Run the projector; ends the process."""
-    # Libraries build a debug record per event, and log thousands of lines while a broker is away.
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("flexcore").setLevel(logging.INFO)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logs.configure("projector")
     try:
         settings = configuration.read()
         code = asyncio.run(_run(settings))
     except FlexCoreError as error:
-        log.error("%s: %s", error.code, error.message)  # noqa: TRY400  (the message says it all)
+        log.error("projector_refuses", code=error.code, what=error.message)  # noqa: TRY400  (no bug)
         code = error.exit_code
     sys.exit(code)
 
@@ -56,7 +54,7 @@ async def _run(settings: Settings) -> int:
     def end(code: int, why: str) -> None:
         if code:
             # Nothing after the failure was acknowledged, and a stop might acknowledge or hang.
-            log.critical("projector_ends code=%d why=%s", code, why)
+            log.critical("projector_ends", code=code, why=why)
             os._exit(code)
         if not ended.done():
             ended.set_result(code)
