@@ -73,14 +73,6 @@ class HostConsumer(driver.Consumer):
                 batch[:] = [dataclasses.replace(last, key=None, headers=(), value=value)]
         return records, active
 
-    async def _commit(self, offsets: Any) -> bool:
-        rest = {
-            tp: offset
-            for tp, offset in offsets.items()
-            if tp.topic not in self.app.transactional_topics
-        }
-        return bool(await super()._commit(rest)) if rest else True
-
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Stock gap tracking turns every offset that a batch skips into an integer.
         if tp.topic not in self.app.batch_topics:
@@ -96,7 +88,8 @@ class HostConsumer(driver.Consumer):
         newest = max(acked)
         acked.clear()
         self._acked_index[tp].clear()
-        return int(newest) + 1
+        # The lane commits these in its transactions; a plain commit could set them back.
+        return None if tp.topic in self.app.transactional_topics else int(newest) + 1
 
 
 class HostTransport(driver.Transport):
