@@ -197,7 +197,10 @@ class Lane:
         turn = self._finish()
         action = action_for(error, self._retries)
         self._retries += 1
-        self._queue.extendleft(reversed(turn.commands))
+        # What was parked meanwhile came later than these: judged first, it would take the
+        # partition's offset past them.
+        held, self._parked = self._queued(), {}
+        self._queue = deque((*turn.commands, *held))
         self._internal.extendleft(reversed(turn.internal))
         self._repairs.extendleft(reversed(turn.repairs))
         if action is Action.REJOIN:

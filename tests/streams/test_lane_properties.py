@@ -1,0 +1,314 @@
+"""Whatever happens to workers and transactions, the promises hold: lane, fence and tailer together.
+
+Two workers over the Kafka model; any of them may be a zombie that was not told of a rebalance.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from streams.answers import ACCEPTED, UNAVAILABLE
+from streams.error_table import Action
+from streams.records import command_hash, header_map, parse_expected_version, text
+from streams.topics import parse_event_key
+from tests.streams.kafka_model import TOPICS, Kafka, Stored
+from tests.streams.scripts import (
+    CODEC,
+    OUTCOMES,
+    PLACES,
+    Worker,
+    activate,
+    completed,
+    create,
+    execute,
+    execution_at,
+    given_answers,
+    pipeline_at,
+    revise,
+)
+
+PIPELINES = [pipeline_at(0), pipeline_at(1)]
+EXECUTIONS = [execution_at(1), *(execution_at(0, number) for number in range(4))]
+COMMANDS = [
+    *(create(p) for p in PIPELINES),
+    *(activate(p) for p in PIPELINES),
+    *(revise(p, name) for p in PIPELINES for name in ("B", "C")),
+    *(execute(e, p) for e in EXECUTIONS for p in PIPELINES),
+]
+EXPECTED = ["", "", "", "none", "exists", "1", "2"]
+PIECES = [
+    "fetch",
+    "fetch_again",
+    "begin",
+    "send_offsets",
+    "end",
+    "read",
+    "read_outcomes",
+    "commit_answered",
+    "step_fence",
+]
+Sent = tuple[tuple[str, str, str], str]
+
+slots = st.integers(0, 1)
+commands = st.tuples(st.sampled_from(COMMANDS), st.integers(1, 20), st.sampled_from(EXPECTED))
+fates = st.sampled_from(
+    ["commit"] * 4 + ["abort", "abort", "unknown_committed", "unknown_aborted", "no_offsets"]
+)
+
+
+def identity_of(topic: str, stored: Stored) -> tuple[str, str, str]:
+    context = next(c for c in ("pipeline", "execution") if TOPICS.events(c) == topic)
+    aggregate_id, _ = parse_event_key(stored.key or b"")
+    return context, aggregate_id, text(header_map(stored.headers), "ce_commandid")
+
+
+class WritePath(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kafka = Kafka()
+        self.workers = [Worker(self.kafka, slot) for slot in range(2)]
+        self.sent: set[Sent] = set()
+        # One pipeline can be executed from the start, the other one is waited for.
+        self.send(create(PIPELINES[0]), 90, "")
+        self.send(activate(PIPELINES[0]), 91, "")
+        self.workers[0].own().work()
+        self.rebalance(told={0, 1}, lowest=0)
+        self.finish_fence(0)
+        self.finish_fence(1)
+
+    # ── clients and engine ───────────────────────────────────────────────────────────────
+
+    @rule(commands=st.lists(commands, min_size=1, max_size=6))
+    def send_some(self, commands: list[tuple[Any, int, str]]) -> None:
+        for command in commands:
+            self.send(*command)
+
+    def send(self, message: Any, number: int, expected: str) -> None:
+        sent = self.workers[0].send(message, number, expected=expected)
+        headers = header_map(sent.headers)
+        identity = sent.context, (sent.key or b"").decode(), text(headers, "ce_id")
+        value = sent.value or b""
+        content = command_hash(CODEC.name_of(value), value, parse_expected_version(expected))
+        self.sent.add((identity, content))
+
+    @rule(slot=slots, execution_id=st.sampled_from(EXECUTIONS))
+    def step_ends(self, slot: int, execution_id: str) -> None:
+        worker = self.workers[slot]
+        if worker.index.last_version("execution", execution_id):
+            worker.lane.take_internal([completed(execution_id)])
+
+    # ── a worker at work ─────────────────────────────────────────────────────────────────
+
+    def fetch(self, slot: int, place: tuple[str, int], limit: int) -> None:
+        if place in self.workers[slot].fetched:
+            self.workers[slot].fetch(place, limit)
+
+    def fetch_again(self, slot: int, place: tuple[str, int], back: int) -> None:
+        worker = self.workers[slot]
+        if place in worker.fetched:
+            worker.fetched[place] = max(worker.fetched[place] - back, 0)
+
+    def begin(self, slot: int) -> None:
+        worker = self.workers[slot]
+        if worker.fencing is None and worker.in_flight is None:
+            transaction = worker.step()
+            if transaction is not None:
+                worker.in_flight = self.kafka.begin(worker.id, transaction)
+
+    def send_offsets(self, slot: int) -> None:
+        worker, opened = self.workers[slot], self.workers[slot].in_flight
+        if opened is not None and opened.status == "open":
+            self.kafka.send_offsets(opened, worker.generation, worker.id)
+
+    def end(self, slot: int, fate: str) -> None:
+        worker, kafka, opened = self.workers[slot], self.kafka, self.workers[slot].in_flight
+        if opened is None:
+            return
+        if opened.status != "open":
+            self._failed(worker, "_FENCED", fatal=True, aborted=False)
+        elif fate == "no_offsets":
+            kafka.finish(opened, commit=False)
+            self._failed(worker, "_TIMED_OUT", aborted=False)
+        elif not opened.offsets_sent and not kafka.send_offsets(
+            opened, worker.generation, worker.id
+        ):
+            kafka.finish(opened, commit=False)
+            self._failed(worker, "ILLEGAL_GENERATION")
+        elif fate == "commit":
+            kafka.finish(opened, commit=True)
+            worker.succeed(opened)
+        elif fate == "abort":
+            kafka.finish(opened, commit=False)
+            self._failed(worker, "NOT_ENOUGH_REPLICAS")
+        else:
+            kafka.finish(opened, commit=fate == "unknown_committed")
+            self._failed(worker, "_TIMED_OUT", aborted=False)
+
+    def _failed(
+        self, worker: Worker, name: str, *, fatal: bool = False, aborted: bool = True
+    ) -> None:
+        match worker.fail(name, fatal=fatal, aborted=aborted):
+            case Action.REOPEN:
+                worker.start_fence(worker.generation, worker.places)
+            case Action.REJOIN:
+                worker.tailer.disown()
+                worker.generation = -1
+            case Action.EXIT:
+                self.crash(self.workers.index(worker))
+            case Action.RETRY:
+                pass
+
+    @rule(slot=slots, fate=fates, read=st.booleans())
+    def turn(self, slot: int, fate: str, read: bool) -> None:
+        """What a worker does all day: fetch, judge, one transaction."""
+        self.finish_fence(slot)
+        self.workers[slot].fetch()
+        self.begin(slot)
+        self.end(slot, fate)
+        if read:
+            self.workers[slot].read()
+
+    @rule(data=st.data(), slot=slots, piece=st.sampled_from(PIECES))
+    def piece(self, data: st.DataObject, slot: int, piece: str) -> None:
+        """A part of a turn by itself, so that anything may come between two parts."""
+        place = data.draw(st.sampled_from(PLACES))
+        match piece:
+            case "fetch":
+                self.fetch(slot, place, data.draw(st.integers(1, 4)))
+            case "fetch_again":
+                self.fetch_again(slot, place, data.draw(st.integers(1, 3)))
+            case "begin":
+                self.begin(slot)
+            case "send_offsets":
+                self.send_offsets(slot)
+            case "end":
+                self.end(slot, data.draw(fates))
+            case "read":
+                self.workers[slot].read(place, 3)
+            case "read_outcomes":
+                self.workers[slot].read((OUTCOMES, place[1]), 3)
+            case "commit_answered":
+                self.commit_answered(slot)
+            case _:
+                self.step_fence(slot)
+
+    @rule(
+        slot=slots,
+        kind=st.sampled_from(["crash", "rebalance", "time-out"]),
+        told=st.sets(slots, min_size=1),
+    )
+    def mishap(self, slot: int, kind: str, told: set[int]) -> None:
+        match kind:
+            case "crash":
+                self.crash(slot)
+            case "rebalance":
+                self.rebalance(told, slot)
+            case _:
+                self.transaction_times_out()
+
+    def commit_answered(self, slot: int) -> None:
+        worker = self.workers[slot]
+        for place in filter(worker.tailer.owns, PLACES):
+            self.kafka.answered[place] = worker.index.position(*place)
+
+    # ── what happens to workers ──────────────────────────────────────────────────────────
+
+    def crash(self, slot: int) -> None:
+        self.workers[slot] = Worker(self.kafka, slot)
+
+    def rebalance(self, told: set[int], lowest: int) -> None:
+        """Who is not told goes on as if nothing had happened: a zombie, until it is told."""
+        for slot in told:
+            self._drain(slot)
+        generation = self.kafka.rebalance({self.workers[slot].id for slot in told})
+        order = sorted(told, reverse=bool(lowest))
+        for number, slot in enumerate(order):
+            mine = [p for i, p in enumerate(PLACES) if i % len(order) == number]
+            self.workers[slot].start_fence(generation, mine)
+
+    def _drain(self, slot: int) -> None:
+        """A live member ends its transaction before it gives its places up."""
+        opened = self.workers[slot].in_flight
+        if opened is not None:
+            self.end(slot, "commit")
+
+    def step_fence(self, slot: int) -> None:
+        if self.workers[slot].fencing is not None:
+            self.workers[slot].step_fence()
+
+    def finish_fence(self, slot: int) -> None:
+        worker = self.workers[slot]
+        for _ in range(12):
+            if worker.fencing is not None:
+                worker.read()
+                worker.step_fence()
+
+    def transaction_times_out(self) -> None:
+        for opened in self.kafka.open_transactions()[:1]:
+            self.kafka.finish(opened, commit=False)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0]))
+    def wait(self, seconds: float) -> None:
+        self.kafka.wait(seconds)
+
+    # ── the promises ─────────────────────────────────────────────────────────────────────
+
+    @invariant()
+    def history_is_whole(self) -> None:
+        """P2, P3, P4: versions 1..n in order; a command's events once, all of them, together."""
+        versions: dict[tuple[str, str], int] = defaultdict(int)
+        parts: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+        for context in ("pipeline", "execution"):
+            topic = TOPICS.events(context)
+            for stored in self.kafka.committed(topic):
+                aggregate_id, version = parse_event_key(stored.key or b"")
+                assert version == versions[context, aggregate_id] + 1
+                versions[context, aggregate_id] = version
+                headers = header_map(stored.headers)
+                index, count = (text(headers, f"ce_txn{part}") for part in ("index", "count"))
+                parts[identity_of(topic, stored)].append((int(index), int(count)))
+        for identity, found in parts.items():
+            assert found == [(n, len(found)) for n in range(len(found))], identity
+
+    @invariant()
+    def answers_hold(self) -> None:
+        """P1, P2: the same content always hears the same, and what it hears is in the log."""
+        made = defaultdict(list)
+        for context in ("pipeline", "execution"):
+            topic = TOPICS.events(context)
+            for stored in self.kafka.committed(topic):
+                made[identity_of(topic, stored)].append(parse_event_key(stored.key or b"")[1])
+        said: dict[Sent, tuple[str, str, tuple[int, ...]]] = {}
+        decided: dict[tuple[str, str, str], str] = {}
+        for answer in given_answers(self.kafka):
+            status, code, versions = answer.said
+            if status == UNAVAILABLE:
+                continue
+            assert said.setdefault((answer.identity, answer.hash), answer.said) == answer.said
+            if code != "command.id_reused":
+                assert decided.setdefault(answer.identity, answer.hash) == answer.hash
+            if status == ACCEPTED:
+                assert made[answer.identity] == list(versions)
+
+    def teardown(self) -> None:
+        """In the end one worker is left, and nobody who sent something is without an answer."""
+        self.workers = [Worker(self.kafka, 0), Worker(self.kafka, 1)]
+        for opened in self.kafka.open_transactions():
+            self.kafka.finish(opened, commit=False)
+        self.workers[0].own().work()
+        self.history_is_whole()
+        self.answers_hold()
+        answered = {(answer.identity, answer.hash) for answer in given_answers(self.kafka)}
+        assert self.sent <= answered
+
+
+TestWritePath = WritePath.TestCase
+TestWritePath.settings = settings(
+    max_examples=60,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
