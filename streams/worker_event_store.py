@@ -16,6 +16,7 @@ import msgpack
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from domain.contexts import CONTEXTS
 from domain.errors import Unavailable
 from streams import commit_metadata
 from streams.connection import Connection
@@ -28,6 +29,9 @@ WITHIN_S = 5.0
 REQUEST_S = 2.0
 _AGAIN_S = 0.1
 
+Place = tuple[str, int]
+"""(context, partition)."""
+
 
 class WorkerEventStore:
     """Strongly consistent: the answer comes from the owner's index alone. `close` after use."""
@@ -36,7 +40,7 @@ class WorkerEventStore:
         self._admin = AdminClient(connection.client())
         self._topics = topics
         self._partitions = partitions
-        self._urls: dict[tuple[str, int], str] = {}
+        self._owners: dict[Place, str] = {}
         # No proxy of the environment: owners are inside.
         self._http = httpx2.AsyncClient(timeout=REQUEST_S, trust_env=False)
 
@@ -46,53 +50,74 @@ class WorkerEventStore:
     async def read(
         self, context: str, aggregate_id: str, from_version: int = 1, limit: int = MAX_READ
     ) -> Slice:
-        partition = partition_of(aggregate_id, self._partitions)
+        place = context, partition_of(aggregate_id, self._partitions)
         path = f"/internal/streams/{quote(context, '')}/{quote(aggregate_id, '')}/events"
-        parameters = {"from_version": from_version, "limit": limit}
+        query = f"?from_version={from_version}&limit={limit}"
         deadline = time.monotonic() + WITHIN_S
         while True:
-            response = await self._asked(context, partition, path, parameters)
-            if response is not None and response.status_code == 200:
+            response = await self._asked(place, path + query)
+            if response is not None and response.status_code == httpx2.codes.OK:
                 return _slice(context, aggregate_id, response.content)
-            if response is not None and response.status_code == 404:
+            if response is not None:
                 raise no_such_aggregate(context, aggregate_id)
-            self._urls.pop((context, partition), None)
             if time.monotonic() + _AGAIN_S > deadline:
                 raise Unavailable(
                     "owner.unavailable",
-                    f"no worker serves partition {partition} of {context} now; try again",
+                    f"no worker serves partition {place[1]} of {context} now; try again",
                     context=context,
-                    partition=partition,
+                    partition=place[1],
                 )
             await asyncio.sleep(_AGAIN_S)
 
-    async def _asked(
-        self, context: str, partition: int, path: str, parameters: Mapping[str, int]
-    ) -> httpx2.Response | None:
-        """The owner's answer, `None` where there is no owner or no answer."""
-        url = self._urls.get((context, partition)) or await self._owner(context, partition)
-        if not url:
-            return None
+    async def _asked(self, place: Place, path: str) -> httpx2.Response | None:
+        """The owner's answer, `None` where nobody says that it is the owner."""
+        known = self._owners.get(place)
+        if known is not None:
+            response = await self._get(known + path)
+            if response is not None:
+                return response
+        for url in await self._candidates(place):
+            response = await self._get(url + path)
+            if response is not None:
+                self._owners[place] = url
+                return response
+        self._owners.pop(place, None)
+        return None
+
+    async def _get(self, url: str) -> httpx2.Response | None:
+        """An owner's answer: 200, or 404 without a body, as no stranger on a reused port says it."""
         try:
-            response = await self._http.get(url + path, params=dict(parameters))
+            response = await self._http.get(url)
         except httpx2.TransportError:
             return None
-        self._urls[context, partition] = url
-        return response
+        found = response.status_code == httpx2.codes.OK
+        absent = response.status_code == httpx2.codes.NOT_FOUND and not response.content
+        return response if found or absent else None
 
-    async def _owner(self, context: str, partition: int) -> str:
-        """The URL that the last commit of the partition's owner names, empty where none does."""
-        place = TopicPartition(self._topics.commands(context), partition)
-        asked = ConsumerGroupTopicPartitions(self._topics.worker_group, [place])
+    async def _candidates(self, place: Place) -> list[str]:
+        """Who may own a partition: who committed there last, then whoever committed elsewhere.
+
+        A partition on which nothing happened since it changed hands still names its last owner.
+        """
+        places = [
+            TopicPartition(self._topics.commands(context), partition)
+            for context in CONTEXTS
+            for partition in range(self._partitions)
+        ]
+        asked = ConsumerGroupTopicPartitions(self._topics.worker_group, places)
         try:
             answers = self._admin.list_consumer_group_offsets([asked], request_timeout=REQUEST_S)
             found = await asyncio.wrap_future(answers[self._topics.worker_group])
         except KafkaException as error:
             if error.args[0].retriable():
-                return ""
+                return []
             raise Unavailable("broker.unavailable", f"Kafka is away: {error}") from error
-        metadata = found.topic_partitions[0].metadata
-        return commit_metadata.parse(metadata).url.rstrip("/")
+        last = self._topics.commands(place[0]), place[1]
+        urls = {
+            (one.topic, one.partition): commit_metadata.parse(one.metadata).url.rstrip("/")
+            for one in found.topic_partitions
+        }
+        return [url for url in dict.fromkeys([urls.pop(last, ""), *urls.values()]) if url]
 
 
 def _slice(context: str, aggregate_id: str, body: bytes) -> Slice:

@@ -40,10 +40,19 @@ class Caller:
             raise NotFound(f"{context}.not_found", f"there is no {context} {local_id[:80]!r}")
         return self.prefix + local_id
 
+    def local_id(self, aggregate_id: str) -> str:
+        """An aggregate id of this tenant as the caller knows it."""
+        return aggregate_id.removeprefix(self.prefix)
+
     @staticmethod
     def _fits(local_id: str) -> bool:
-        # ~ parts tenant and local id: with it, an id would reach into another tenant.
-        return bool(local_id) and "~" not in local_id and _utf8_bytes(local_id) <= MAX_ID_BYTES
+        # ~ parts tenant and local id: with it, an id would reach into another tenant. Dots alone
+        # would be taken out of a path on the way to the owner.
+        return (
+            local_id not in ("", ".", "..")
+            and "~" not in local_id
+            and _utf8_bytes(local_id) <= MAX_ID_BYTES
+        )
 
 
 def _utf8_bytes(value: str) -> int:
