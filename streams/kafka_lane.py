@@ -125,6 +125,8 @@ class KafkaLane(threading.Thread):
             with self._lock:
                 self._check(opened)
                 self._lane.open(opened.generation, opened.group, opening.offsets, opening.last_keys)
+        # The lane has its places to announce, even if nobody asks anything of it.
+        self._inbox.put(lambda: None)
         self.broken = opening.broken
         for place, key in opening.broken.items():
             log.critical("partition_not_opened", place=place, missing_event=key)

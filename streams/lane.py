@@ -16,13 +16,14 @@ from typing import Any
 import structlog
 
 from domain.contexts import CONTEXTS, Context
+from domain.errors import Unreadable
 from domain.execution.messages import CompleteStep, FailStep
 from domain.pipeline.pipeline import Pipeline
 from streams.answers import WORKER, Answer
 from streams.commit_metadata import CommitMetadata
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
-from streams.records import Identity
+from streams.records import EventRecord, Identity
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn, without_event
@@ -37,9 +38,6 @@ from streams.verdicts import (
 
 log = structlog.get_logger("flexcore.lane")
 
-MAX_COMMANDS = 1_000
-"""A larger turn gains no throughput, only latency (measured: 25,000/s at 1,000)."""
-MAX_TURN_BYTES = 16 * 1024 * 1024
 MAX_PARKED = timedelta(seconds=2)
 MAX_STATES = 50_000
 """Cached aggregates; at 2 KiB each this is 100 MB."""
@@ -87,6 +85,7 @@ class Lane:
         self._unseen: deque[tuple[Mapping[Place, int], Sequence[NewEvent]]] = deque()
         self._turn: Turn | None = None
         self._retries = 0
+        self._announced = False
         self.repaired = 0
 
     # ── ownership ────────────────────────────────────────────────────────────────────────
@@ -98,7 +97,9 @@ class Lane:
     @property
     def queued(self) -> int:
         """Commands that wait for a turn, parked ones included."""
-        return len(self._queue) + sum(len(parked.behind) + 1 for parked in self._parked.values())
+        # Asked for by other threads: a dictionary may not be walked while the lane changes it.
+        parked = tuple(self._parked.values())
+        return len(self._queue) + sum(len(one.behind) + 1 for one in parked)
 
     def open(
         self,
@@ -109,12 +110,14 @@ class Lane:
     ) -> None:
         """Own these places from their stable command offsets on; the index holds all their events.
 
-        A new generation fetches again from those offsets; within the same one, what is queued
-        stays, as nobody will fetch it again. Results of the engine stay in any case.
+        A new generation fetches again from those offsets. Within the same one nobody will fetch
+        again what is queued, and nobody else will write again what was committed but turns out to
+        be missing: both stay. Results of the engine stay in any case.
         """
-        queue = self._queued() if generation == self._generation else deque()
-        self.close()
-        self._queue = queue
+        if generation != self._generation:
+            self.close()
+        self._queue, self._parked = self._queued(), {}
+        self._turn, self._retries = None, 0
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
@@ -126,6 +129,7 @@ class Lane:
         self._parked, self._states, self._recent = {}, {}, {}
         self._unseen = deque()
         self._turn, self._retries, self._generation = None, 0, -1
+        self._announced = False
 
     def _queued(self) -> deque[CommandRecord]:
         parked = [c for p in self._parked.values() for c in (p.record, *p.behind)]
@@ -154,6 +158,8 @@ class Lane:
     @property
     def waiting(self) -> bool:
         """Whether a later step may have something to do without new input."""
+        if self._next and not self._announced:
+            return True
         return bool(self._parked or self._unseen or self._queue or self._internal or self._repairs)
 
     # ── a turn ───────────────────────────────────────────────────────────────────────────
@@ -166,12 +172,13 @@ class Lane:
         self._look_for_committed()
         turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
         view = _View(self, turn)
+        if not self._announced:
+            # Whoever reads the group's offsets learns whom to ask, before anything is written.
+            turn.offsets.update(self._next)
         self._repair(turn)
         self._judge_internal(turn, view)
         self._judge_parked(turn, view)
-        while (
-            self._queue and len(turn.commands) < MAX_COMMANDS and turn.size_bytes < MAX_TURN_BYTES
-        ):
+        while self._queue and turn.takes_commands:
             self._judge_record(self._queue.popleft(), turn, view)
         if turn.empty:
             return None
@@ -181,7 +188,7 @@ class Lane:
     def committed(self, ends: Mapping[Place, int]) -> Settled:
         """The transaction is committed; `ends` = reported offset of each place's last event."""
         turn = self._finish()
-        self._retries = 0
+        self._retries, self._announced = 0, True
         self._states.update(turn.states)
         self._recent.update(turn.answers)
         self._next.update(turn.offsets)
@@ -244,7 +251,7 @@ class Lane:
             self._queue.extendleft(reversed(parked.behind))
 
     def _judge_internal(self, turn: Turn, view: "_View") -> None:
-        while self._internal and len(turn.internal) < MAX_COMMANDS:
+        while self._internal and turn.takes_internal:
             command = self._internal.popleft()
             offset = self._next.get((command.context, command.partition))
             if offset is None:
@@ -290,11 +297,20 @@ class Lane:
                 for event in events
                 if self._index.last_version(event.context, event.aggregate_id) < event.version
             )
+        self._forget_indexed()
+
+    def _forget_indexed(self) -> None:
+        """Drop answers, oldest first, that the index knows by now."""
+        missed = False
         while self._recent:
             identity = next(iter(self._recent))
+            answer = self._recent.pop(identity)
             if self._index.answer(identity) is None:
-                break
-            del self._recent[identity]
+                # To the end with it: one that never comes would hold up all the others.
+                self._recent[identity] = answer
+                if missed:
+                    break
+                missed = True
 
     def _state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
         """Committed state: what is cached, brought up to what the index has read."""
@@ -303,10 +319,18 @@ class Lane:
         indexed = self._index.last_version(context.name, aggregate_id)
         if indexed > version:
             missing = self._index.events(context.name, aggregate_id, version + 1)
-            events = [self._judge.codec.decode(e.value) for e in missing if e.value is not None]
+            events = [self._decoded(event) for event in missing if event.value is not None]
             version, state = version + len(missing), context.decider.fold(events, state)
             self._states[key] = version, state
         return version, state
+
+    def _decoded(self, event: EventRecord) -> Any:
+        try:
+            return self._judge.codec.decode(event.value or b"")
+        except Unreadable as error:
+            # Whoever wrote this event, the command that meets it is not to blame.
+            what = f"event {event.version} of {event.aggregate_id!r} cannot be read: {error}"
+            raise RuntimeError(what) from error
 
     def _evict(self) -> None:
         """Drop the oldest states, but never one that the index has not caught up with."""
