@@ -1,0 +1,112 @@
+"""`flexcore execution`: get, list, watch."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from cyclopts import App
+
+from gateway.cli import places
+from gateway.cli.client import Api, connected
+from gateway.cli.options import COMMON, Common
+from gateway.cli.output import View, show, show_all, tell
+
+STEPS = {
+    "STEP": "step_id",
+    "STATUS": "status",
+    "ATTEMPT": "attempt",
+    "SECONDS": "duration_s",
+    "ROWS": "output.count",
+    "ERROR": "error.message",
+}
+EXECUTION = View(
+    name="execution_id",
+    columns={
+        "EXECUTION": "execution_id",
+        "PIPELINE": "pipeline_id",
+        "REVISION": "revision",
+        "STATUS": "status",
+        "STARTED": "started_at",
+        "ENDED": "ended_at",
+    },
+    parts={"steps": STEPS},
+)
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+app = App(name="execution", help="Look at runs of pipelines.", help_format="plaintext")
+
+
+@app.command
+def get(execution_id: str, *, common: Common = COMMON) -> None:
+    """Show a run with its steps."""
+    with connected(places.api_url(common)) as client:
+        show(Api(client).get(path_of(execution_id)).body, EXECUTION, common.output)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    pipeline: str | None = None,
+    status: str | None = None,
+    since: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+    common: Common = COMMON,
+) -> None:
+    """List runs, last started first.
+
+    Parameters
+    ----------
+    pipeline
+        of this pipeline
+    status
+        running, succeeded, failed …
+    since
+        started at this time or later, such as 2026-01-31T12:00:00Z
+    limit
+        how many at most
+    cursor
+        where the last page ended
+    """
+    from gateway.cli.pipeline import tell_more
+
+    with connected(places.api_url(common)) as client:
+        page = Api(client).get(
+            "/v1/executions",
+            pipeline=pipeline,
+            status=status,
+            since=since,
+            limit=limit,
+            cursor=cursor,
+        )
+    show_all(page.body["items"], EXECUTION, common.output)
+    tell_more(page.body)
+
+
+@app.command
+def watch(execution_id: str, *, common: Common = COMMON) -> int:
+    """Follow a run to its end; exit code 1 when it fails."""
+    from gateway.cli.watching import watched
+
+    with connected(places.api_url(common)) as client:
+        ended = watched(Api(client), execution_id, live=common.output == "table")
+    if common.output != "table":
+        show(ended, EXECUTION, common.output)
+    return outcome_of(ended)
+
+
+def outcome_of(run: Mapping[str, Any], *, wait_s: float = 0.0) -> int:
+    """The exit code that a run stands for; a message says what went wrong."""
+    status = run.get("status")
+    if status == "succeeded":
+        return 0
+    if status not in ENDED:
+        tell(f"the run has not ended within {wait_s:g} s; see `flexcore execution watch`")
+        return 6
+    error = run.get("error") or {}
+    tell(f"the run {status} at step {error.get('step_id')}: {error.get('message')}")
+    return 1
+
+
+def path_of(execution_id: str) -> str:
+    return f"/v1/executions/{quote(execution_id, safe='')}"

@@ -1,0 +1,185 @@
+"""`flexcore pipeline`: create, revise, activate, get, list, execute."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from cyclopts import App, Parameter
+
+from domain.errors import FlexCoreError, Invalid, NotFound
+from gateway.cli import places
+from gateway.cli.client import Api, connected
+from gateway.cli.execution import EXECUTION, outcome_of
+from gateway.cli.options import COMMON, WRITE, Common, Write
+from gateway.cli.output import View, show, show_all, tell
+
+PIPELINE = View(
+    name="pipeline_id",
+    columns={
+        "PIPELINE": "pipeline_id",
+        "STATUS": "status",
+        "REVISION": "revision",
+        "NAME": "name",
+        "UPDATED": "updated_at",
+    },
+    parts={"steps": {"STEP": "id", "USES": "uses", "NEEDS": "needs", "WITH": "with"}},
+)
+File = Annotated[
+    str, Parameter(name=["--file", "-f"], help="pipeline file, YAML or JSON; - = stdin")
+]
+
+app = App(name="pipeline", help="Make pipelines and run them.", help_format="plaintext")
+
+
+@app.command
+def create(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None:
+    """Create a pipeline from a file."""
+    body = read_file(file)
+    with connected(places.api_url(common)) as client:
+        made = Api(client).write("POST", "/v1/pipelines", body, write)
+    show(made.body, PIPELINE, common.output)
+
+
+@app.command
+def revise(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None:
+    """Give the pipeline of a file the definition that the file has now."""
+    body = read_file(file)
+    with connected(places.api_url(common)) as client:
+        made = Api(client).write("PUT", _path(body["pipeline_id"]), body, write)
+    show(made.body, PIPELINE, common.output)
+
+
+@app.command
+def activate(
+    pipeline_id: str, *, reason: str = "", common: Common = COMMON, write: Write = WRITE
+) -> None:
+    """Activate a pipeline, so that it can be executed.
+
+    Parameters
+    ----------
+    reason
+        why, for the history
+    """
+    with connected(places.api_url(common)) as client:
+        path = f"{_path(pipeline_id)}/activate"
+        made = Api(client).write("POST", path, {"reason": reason}, write)
+    show(made.body, PIPELINE, common.output)
+
+
+@app.command
+def get(pipeline_id: str, *, common: Common = COMMON) -> None:
+    """Show a pipeline."""
+    with connected(places.api_url(common)) as client:
+        show(Api(client).get(_path(pipeline_id)).body, PIPELINE, common.output)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    status: str | None = None,
+    name: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+    common: Common = COMMON,
+) -> None:
+    """List pipelines, last changed first.
+
+    Parameters
+    ----------
+    status
+        draft, active, paused or archived
+    name
+        the exact name
+    limit
+        how many at most
+    cursor
+        where the last page ended
+    """
+    with connected(places.api_url(common)) as client:
+        page = Api(client).get(
+            "/v1/pipelines", status=status, name=name, limit=limit, cursor=cursor
+        )
+    show_all(page.body["items"], PIPELINE, common.output)
+    tell_more(page.body)
+
+
+@app.command
+def execute(
+    pipeline_id: str,
+    *,
+    wait: float | None = None,
+    input: str | None = None,
+    execution_id: str | None = None,
+    common: Common = COMMON,
+    write: Write = WRITE,
+) -> int:
+    """Start a run of a pipeline; with --wait the exit code is 1 when it fails, 6 when it takes longer.
+
+    Parameters
+    ----------
+    wait
+        seconds to wait for the run's end
+    input
+        JSON, or @FILE that holds it
+    execution_id
+        the run's id (default: made from the command's id)
+    """
+    body: dict[str, Any] = {"input": read_input(input)}
+    if execution_id is not None:
+        body["execution_id"] = execution_id
+    with connected(places.api_url(common)) as client:
+        path = f"{_path(pipeline_id)}/executions"
+        started = Api(client).write("POST", path, body, write, wait_s=wait)
+    show(started.body, EXECUTION, common.output)
+    return 0 if wait is None else outcome_of(started.body, wait_s=wait)
+
+
+def read_file(name: str) -> dict[str, Any]:
+    """The pipeline in a file as the api takes it. Raises NotFound, Invalid with line and column."""
+    from gateway.pipeline_file import plain_data, read_pipeline_file
+
+    data = _bytes(name)
+    read_pipeline_file(data)
+    found: dict[str, Any] = plain_data(data)
+    return found
+
+
+def read_input(text: str | None) -> Any:
+    """What `--input` means. Raises NotFound, Invalid."""
+    if text is None:
+        return {}
+    if text.startswith("@"):
+        text = _bytes(text[1:]).decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Invalid(
+            "execution.invalid_input", f"--input is no JSON ({error}); quote it for the shell"
+        ) from error
+
+
+def tell_more(page: dict[str, Any]) -> None:
+    """Say how to get what did not fit on a page."""
+    if page["next_cursor"] is not None:
+        tell(f"there are more; the next page: --cursor {page['next_cursor']}")
+
+
+def _bytes(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> FlexCoreError:
+    family = NotFound if isinstance(error, FileNotFoundError) else Invalid
+    code = "file.not_found" if family is NotFound else "file.invalid"
+    return family(code, f"cannot read {name!r}; {error.strerror}; check the path")
+
+
+def _path(pipeline_id: str) -> str:
+    return f"/v1/pipelines/{quote(pipeline_id, safe='')}"
