@@ -25,7 +25,7 @@ class ConfluentRegistry(Registry):
 
     def __init__(self, topics: Topics, url: str) -> None:
         super().__init__(topics)
-        self._client = SchemaRegistryClient({"url": url, "timeout": _REQUEST_S})
+        self._client = SchemaRegistryClient.new_client({"url": url, "timeout": _REQUEST_S})
 
     def subjects(self) -> Sequence[str]:
         return sorted(_asked(self._client.get_subjects) or ())

@@ -1,6 +1,7 @@
 """The registry as other parties see it: Confluent's own client over HTTP on loopback."""
 
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.stack.isolation import delete_topics
 
 pytestmark = pytest.mark.kafka
 
-TOPICS = Topics("registry-rest")
+TOPICS = Topics(f"t{secrets.token_hex(4)}")
 CREATED = "flexcore.pipeline.PipelineCreated"
 SUBJECT = f"{TOPICS.prefix}.pipeline.events-{CREATED}"
 TEXT = catalogue.committed(CREATED)
