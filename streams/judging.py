@@ -12,7 +12,15 @@ from typing import Any, Protocol
 from domain.contexts import CONTEXTS, Context
 from domain.decider import Facts
 from domain.definition import Definition, PinnedDefinition
-from domain.errors import Denied, FlexCoreError, Invalid, Refused, TooLarge, VersionConflict
+from domain.errors import (
+    Denied,
+    FlexCoreError,
+    Invalid,
+    Refused,
+    TooLarge,
+    Unavailable,
+    VersionConflict,
+)
 from domain.execution.messages import ExecutePipeline
 from domain.pipeline.pipeline import Pipeline
 from schemas import catalogue
@@ -46,6 +54,10 @@ from streams.verdicts import (
 )
 
 MAX_KEY_BYTES = 255
+MAX_STRAY_BYTES = MIB - 4 * 1024
+"""A forwarded command has one more header and must still fit into the commands topic."""
+MAX_MESSAGE = 2_000
+"""Characters; outcomes take 1 MiB, and one that does not fit would stop the partition."""
 MAX_EVENT_BYTES = 4 * MIB - 64 * 1024
 """The topic takes 4 MiB with key, headers and batch overhead."""
 
@@ -85,6 +97,8 @@ class Judge:
             return Rejected(None, dead=f"command.unreadable: {error}")
         home = partition_of(aggregate_id, self.partitions)
         if home != record.partition:
+            if _size(record) > MAX_STRAY_BYTES:
+                return Rejected(None, dead="command.too_large: does not fit with one more header")
             return Stray(home)
         headers = header_map(record.headers)
         command_id = text(headers, "ce_id")
@@ -99,6 +113,9 @@ class Judge:
             return _known(known, content)
         try:
             return self._decide(record, identity, content, headers, view, at, final)
+        except Unavailable as error:
+            # Nothing was decided: the same id may be tried again.
+            return Rejected(_unavailable(identity, content, error.code, error.message))
         except FlexCoreError as error:
             unreadable = error.code in ("command.unreadable", "command.unknown_type")
             dead = f"{error.code}: {error.message}" if unreadable else ""
@@ -132,16 +149,16 @@ class Judge:
         headers = header_map(record.headers)
         identity = Identity(record.context, _aggregate_id(record), text(headers, "ce_id"))
         content = self._hash(record, text(headers, "ce_expectedversion"))
-        return Answer(
-            identity, content, UNAVAILABLE, error_code="owner.unavailable", error_message=what
-        )
+        return _unavailable(identity, content, "owner.unavailable", what)
 
     def _hash(self, record: CommandRecord, expected: str) -> str:
         value = record.value or b""
         try:
-            return command_hash(self.codec.name_of(value), value, _lenient(expected))
-        except FlexCoreError:
-            return command_hash("", value, ANY)
+            name = self.codec.name_of(value)
+        except Exception:
+            # Whatever is wrong with the schema that the value names is said when it is decoded.
+            name = ""
+        return command_hash(name, value, _lenient(expected) if name else ANY)
 
     def _decide(
         self,
@@ -187,9 +204,9 @@ class Judge:
             command_id,
             content,
             b"flexcore/worker",
-            text(headers, "ce_correlationid", identity.command_id),
+            _short(headers, "ce_correlationid") or identity.command_id,
             identity.command_id,
-            headers.get("traceparent"),
+            _short(headers, "traceparent"),
         )
         new = self._new_events(context, identity.aggregate_id, version, events, source, at)
         after = context.decider.fold(events, state)
@@ -249,7 +266,7 @@ class _Source:
     source: bytes
     correlation_id: str
     causation_id: str
-    traceparent: bytes | None = None
+    traceparent: str = ""
 
     def headers(self, aggregate_id: str, at: datetime, count: int) -> list[tuple[str, bytes]]:
         actor = b"engine" if self.source == b"flexcore/engine" else ANONYMOUS.encode()
@@ -267,9 +284,14 @@ class _Source:
             ("ce_commandhash", self.content.encode()),
             ("ce_txncount", str(count).encode()),
         ]
-        if self.traceparent is not None:
-            found.append(("traceparent", self.traceparent))
+        if self.traceparent:
+            found.append(("traceparent", self.traceparent.encode()))
         return found
+
+
+def _size(record: CommandRecord) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def _aggregate_id(record: CommandRecord) -> str:
@@ -325,8 +347,22 @@ def _known(known: Answer, content: str) -> Verdict:
     )
 
 
+def _short(headers: dict[str, bytes], name: str) -> str:
+    """A header that goes into each event of a command; an overlong one counts as absent."""
+    return text(headers, name) if len(headers.get(name, b"")) <= MAX_KEY_BYTES else ""
+
+
 def _refusal(identity: Identity, content: str, code: str, message: str) -> Answer:
-    return Answer(identity, content, REFUSED, error_code=code, error_message=message)
+    return Answer(identity, content, REFUSED, error_code=code, error_message=_fitting(message))
+
+
+def _unavailable(identity: Identity, content: str, code: str, message: str) -> Answer:
+    return Answer(identity, content, UNAVAILABLE, error_code=code, error_message=_fitting(message))
+
+
+def _fitting(message: str) -> str:
+    """What fits into an outcome: a message may quote a megabyte, or half a surrogate pair."""
+    return message[:MAX_MESSAGE].encode(errors="replace").decode()
 
 
 def _conflict(
