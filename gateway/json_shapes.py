@@ -4,8 +4,7 @@ EventRecord ─► event_json        Answer ─► outcome_json        JSON ─�
 """
 
 import dataclasses
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -60,24 +59,30 @@ def _data(record: EventRecord, codec: Codec) -> dict[str, Any]:
         return {"data": None, "unreadable": error.message}
 
 
-def body_json(message: Any) -> dict[str, Any]:
+def body_json(message: object) -> dict[str, Any]:
     """A message's fields: JSON texts as JSON, the definition as in the pipeline file, local ids."""
-    return dict(
-        _field_json(field.name, getattr(message, field.name))
-        for field in dataclasses.fields(message)
-    )
+    return {
+        shown: show(getattr(message, name)) if show else getattr(message, name)
+        for name, shown, show in _shown(type(message))
+    }
 
 
-def _field_json(name: str, value: Any) -> tuple[str, Any]:
-    if name.endswith(_JSON):
-        return name.removesuffix(_JSON), json_value(value)
-    if name in _IDS:
-        return name, local_id(value)
-    if isinstance(value, Definition):
-        return name, {"steps": [step_value(step) for step in value.steps]}
-    if isinstance(value, Enum):
-        return name, value.value
-    return name, value
+@cache
+def _shown(cls: type) -> tuple[tuple[str, str, Callable[[Any], Any] | None], ...]:
+    """(field, name in JSON, how its value is shown, `None` where as it is)."""
+    found: list[tuple[str, str, Callable[[Any], Any] | None]] = []
+    for name, hint in get_type_hints(cls).items():
+        if name.endswith(_JSON):
+            found.append((name, _json_name(name), json_value))
+        elif name in _IDS:
+            found.append((name, name, local_id))
+        else:
+            found.append((name, name, _definition_json if hint is Definition else None))
+    return tuple(found)
+
+
+def _definition_json(definition: Definition) -> dict[str, Any]:
+    return {"steps": [step_value(step) for step in definition.steps]}
 
 
 # ── outcomes ─────────────────────────────────────────────────────────────────────────────
