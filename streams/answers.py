@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.errors import Unreadable
 from schemas.codec import Codec
 from schemas.outcome import Outcome
 from streams.positions import position_text
@@ -42,7 +43,10 @@ class Answer:
 def answer_of(last: EventRecord) -> Answer | None:
     """The answer that a command's last event stands for; `None` for one that is not its last."""
     index, count = text(last.headers, "ce_txnindex"), text(last.headers, "ce_txncount")
-    if not (index.isdecimal() and count.isdecimal()) or int(index) + 1 != int(count):
+    # Whatever a foreign writer put there: 12 digits are what a version has.
+    if not (index.isdecimal() and count.isdecimal()) or max(len(index), len(count)) > 12:
+        return None
+    if int(index) + 1 != int(count) or int(count) > last.version:
         return None
     return Answer(
         identity=last.identity,
@@ -86,7 +90,9 @@ def outcome_value(answer: Answer, codec: Codec) -> bytes:
 
 def read_outcome(headers: Mapping[str, bytes], value: bytes, codec: Codec) -> Answer:
     """The answer in a record of the outcomes topic. Raises Unreadable."""
-    outcome: Outcome = codec.decode(value)
+    outcome = codec.decode(value)
+    if not isinstance(outcome, Outcome):
+        raise Unreadable("command.unreadable", f"a {type(outcome).__name__} is no outcome")
     return Answer(
         identity=Identity(
             text(headers, "ce_context"), outcome.aggregate_id, text(headers, "ce_commandid")
