@@ -8,7 +8,7 @@ has been read.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -24,10 +24,10 @@ ENGINE = "flexcore/engine"
 
 @dataclass(slots=True)
 class _Gap:
-    """Events of a place that came before their predecessors; `end` is not known at first."""
+    """An aggregate's events that came before their predecessor; `end` is not known at first."""
 
-    end: int | None
-    early: dict[tuple[str, int], EventRecord]
+    end: int | None = None
+    early: dict[int, EventRecord] = field(default_factory=dict)
 
 
 class Tailer:
@@ -36,7 +36,7 @@ class Tailer:
     def __init__(self, index: StreamIndex) -> None:
         self._index = index
         self._answer_from: dict[Place, int] = {}
-        self._gaps: dict[Place, _Gap] = {}
+        self._gaps: dict[Place, dict[str, _Gap]] = {}
         self.conflicts = 0
 
     def own(self, answered: Mapping[Place, int]) -> None:
@@ -65,8 +65,7 @@ class Tailer:
             elif event.version <= last:
                 self._compare(event, taken)
             else:
-                gap = self._gaps.setdefault(place, _Gap(None, {}))
-                gap.early[event.aggregate_id, event.version] = event
+                self._hold(place, event)
         self._index.append(taken)
         self._index.advance(*place, position)
         return self._answers(place, taken)
@@ -84,34 +83,48 @@ class Tailer:
 
     def wanted_ends(self) -> set[Place]:
         """Places with a gap whose true end somebody must look up."""
-        return {place for place, gap in self._gaps.items() if gap.end is None}
+        return {
+            place
+            for place, gaps in self._gaps.items()
+            if any(gap.end is None for gap in gaps.values())
+        }
 
     def on_end(self, place: Place, end: int) -> None:
-        gap = self._gaps.get(place)
-        if gap is not None and gap.end is None:
-            gap.end = end
+        for gap in self._gaps.get(place, {}).values():
+            if gap.end is None:
+                gap.end = end
 
     def gaps(self) -> dict[Place, tuple[str, int]]:
-        """Confirmed gaps: (aggregate id, version that stands behind one) of each such place."""
-        return {
-            place: next(iter(gap.early))
-            for place, gap in self._gaps.items()
-            if gap.end is not None and self._index.position(*place) >= gap.end
-        }
+        """Of each place with a confirmed gap, one: (aggregate id, version that stands behind it)."""
+        # Asked for by other threads: copies, as a dictionary may not be walked while it changes.
+        found = {}
+        for place, gaps in tuple(self._gaps.items()):
+            for aggregate_id, gap in tuple(gaps.items()):
+                versions = tuple(gap.early)
+                if gap.end is not None and self._index.position(*place) >= gap.end and versions:
+                    found[place] = aggregate_id, min(versions)
+        return found
+
+    def _hold(self, place: Place, event: EventRecord) -> None:
+        gap = self._gaps.setdefault(place, {}).setdefault(event.aggregate_id, _Gap())
+        self._alike(gap.early.setdefault(event.version, event), event)
 
     def _unblock(self, place: Place, event: EventRecord, taken: list[EventRecord]) -> int:
         """Take what waited for `event`; returns the version that is last now."""
-        early = self._gaps[place].early
-        version = event.version
-        while (follower := early.pop((event.aggregate_id, version + 1), None)) is not None:
+        gaps, version = self._gaps[place], event.version
+        gap = gaps.get(event.aggregate_id)
+        if gap is None:
+            return version
+        while (follower := gap.early.pop(version + 1, None)) is not None:
             taken.append(follower)
             version += 1
-        if not early:
+        if not gap.early:
+            del gaps[event.aggregate_id]
+        if not gaps:
             del self._gaps[place]
         return version
 
     def _compare(self, event: EventRecord, taken: Sequence[EventRecord]) -> None:
-        """A republished event must be the one it replaces, whatever was redacted in its body."""
         known = self._index.event(event.context, event.aggregate_id, event.version) or next(
             (
                 e
@@ -120,7 +133,13 @@ class Tailer:
             ),
             None,
         )
-        if known is not None and event.value is not None and known.event_id != event.event_id:
+        if known is not None:
+            self._alike(known, event)
+
+    def _alike(self, known: EventRecord, event: EventRecord) -> None:
+        """A republished event must be the one it replaces, whatever was redacted in its body."""
+        pruned = known.value is None or event.value is None
+        if not pruned and known.event_id != event.event_id:
             self.conflicts += 1
             log.error(
                 "event_conflict",
