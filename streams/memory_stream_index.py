@@ -14,7 +14,8 @@ class MemoryStreamIndex:
         self._streams: dict[tuple[str, str], list[EventRecord]] = {}
         self._members: dict[tuple[str, int], set[str]] = {}
         self._positions: dict[tuple[str, int], int] = {}
-        self._answers: dict[Identity, tuple[int, Answer]] = {}
+        # Of accepted commands the last event is kept: the answer is made when it is asked for.
+        self._answers: dict[Identity, tuple[int, Answer | EventRecord]] = {}
 
     def append(self, events: Sequence[EventRecord]) -> None:
         with self._lock:
@@ -25,9 +26,7 @@ class MemoryStreamIndex:
                 if event.version == 1:
                     members = self._members.setdefault((event.context, event.partition), set())
                     members.add(event.aggregate_id)
-                answer = answer_of(event)
-                if answer is not None:
-                    self._answers[event.identity] = (event.timestamp_ms, answer)
+                self._answers[event.identity] = event.timestamp_ms, event
 
     def remember(self, answer: Answer, at_ms: int) -> None:
         with self._lock:
@@ -57,7 +56,9 @@ class MemoryStreamIndex:
 
     def answer(self, identity: Identity) -> Answer | None:
         found = self._answers.get(identity)
-        return found[1] if found else None
+        if found is None:
+            return None
+        return answer_of(found[1]) if isinstance(found[1], EventRecord) else found[1]
 
     def aggregates(self, context: str, partition: int) -> Iterator[str]:
         with self._lock:

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.errors import Invalid
 from schemas.codec import HEAD_BYTES
@@ -22,10 +22,14 @@ DEFAULT_TENANT = "default"
 
 def header_map(headers: Iterable[tuple[str, Any]] | None) -> dict[str, bytes]:
     """The headers by name; where a name repeats, the first one counts."""
-    found: dict[str, bytes] = {}
-    for name, value in headers or ():
-        found.setdefault(name, value if isinstance(value, bytes) else str(value or "").encode())
+    found = dict(list(headers or ())[::-1])
+    if not all(type(value) is bytes for value in found.values()):
+        return {name: _bytes(value) for name, value in found.items()}
     return found
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value or "").encode()
 
 
 def text(headers: Mapping[str, bytes], name: str, default: str = "") -> str:
@@ -88,8 +92,7 @@ def event_id(command_id: uuid.UUID, context: str, aggregate_id: str, version: in
     return str(uuid.uuid5(command_id, f"{context}/{aggregate_id}#{version}"))
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Of a command: the same identity takes effect once and always gets the same answer."""
 
     context: str
@@ -97,8 +100,7 @@ class Identity:
     command_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(NamedTuple):
     """An event where it stands in the log; `value` is `None` where the event was pruned."""
 
     context: str

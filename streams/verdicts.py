@@ -6,14 +6,13 @@ CommandRecord | InternalCommand ──► Decided | Rejected | Repeated | Stray 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from streams.answers import Answer
 from streams.records import Headers
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
+class CommandRecord(NamedTuple):
     """A command as it was read from a topic."""
 
     context: str
