@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, Producer
 
 from streams.connection import Connection
 from streams.records import NAMESPACE, time_text
 from streams.topics import MIB, Topics
+
+log = structlog.get_logger("flexcore.projections")
 
 FLUSH_S = 30.0
 """Longer than a broker's restart (3 s) and its fail-over (10 s)."""
@@ -87,6 +90,12 @@ class Changelog:
                 self._producer.poll(0)
                 return
 
-    def _delivered(self, error: KafkaError | None, _: Any) -> None:
-        if error is not None:
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            return
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            # Trying again would stop the partition for good; this parks one aggregate after the
+            # next restart, and PostgreSQL has the row.
+            log.error("row_too_large", topic=message.topic(), key=message.key())
+        else:
             self._on_lost(error.str())

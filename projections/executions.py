@@ -30,7 +30,7 @@ from projections.values import (
 
 MAX_OUTPUTS_BYTES = 512 * 1024
 """Outputs of steps in one row, in all; each is 32 KiB at most, a changelog record 1 MiB."""
-MAX_MESSAGE_CHARACTERS = 1_000
+MAX_MESSAGE_CHARACTERS = 500
 """Of an error's message in a row; the whole text is in the event."""
 
 

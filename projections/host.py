@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from domain.contexts import CONTEXTS
 from projections.changelog import Changelog
 from projections.folding import Folded, Folder
+from projections.group import set_back, stored_before
 from projections.handlers import PROJECTIONS
 from projections.metrics import Metrics
 from projections.reading import Reader
@@ -154,36 +156,18 @@ class Projector:
         self._next.clear()
         self._rewrite_stale()
         self.recovered = True
-        owned = [tp for tp in self.app.consumer.assignment() if tp.topic in self._contexts]
-        await self._set_back(owned)
+        generation = self.app.consumer_generation_id
+        checkpoints = await self.sink.checkpoints()
+        if generation != self.app.consumer_generation_id:
+            return  # the database took so long that this assignment is over
+        stored = {
+            tp: stored_before(tp, context, PROJECTIONS.values(), checkpoints)
+            for tp in self.app.consumer.assignment()
+            if (context := self._contexts.get(tp.topic)) is not None
+        }
+        await set_back(self.app.consumer, stored)
         self.assigned = True
-        log.info("projector_assigned", partitions=len(owned))
-
-    async def _set_back(self, owned: list[TP]) -> None:
-        """Move the group back to where PostgreSQL is, where that is less far."""
-        known = await self.sink.checkpoints()
-        moves: dict[TP, int] = {}
-        for tp in owned:
-            context = self._contexts[tp.topic]
-            stored = min(
-                known.get((name, context, tp.partition), -1) + 1
-                for name, projection in PROJECTIONS.items()
-                if projection.context == context
-            )
-            committed = await self._committed(tp)
-            if committed is not None and stored < committed:
-                moves[tp] = stored
-        if moves:
-            log.warning("database_behind_group", partitions=len(moves))
-            await self.app.consumer._commit(moves)
-            # aiokafka seeks to what is committed, but not where that is 0.
-            for tp, offset in moves.items():
-                await self.app.consumer.seek(tp, offset)
-
-    async def _committed(self, tp: TP) -> int | None:
-        thread = self.app.consumer._thread
-        offset: int | None = await thread.call_thread(thread._ensure_consumer().committed, tp)
-        return offset
+        log.info("projector_assigned", partitions=len(stored))
 
     def _rewrite_stale(self) -> None:
         for name, table in self.tables.items():
@@ -266,10 +250,18 @@ class Projector:
             }
             for tp, folder in gaps.items():
                 if self.assigned and seen.get(tp) == self._next.get(tp):
-                    position = await self.app.consumer.position(tp)
-                    folded = folder.confirmed(tp.partition, position or 0, self._next[tp])
-                    await self._store(tp, [folded], None)
+                    await self._confirm(tp, folder)
             seen = dict(self._next)
+
+    async def _confirm(self, tp: TP, folder: Folder) -> None:
+        next_offset, generation = self._next[tp], self.app.consumer_generation_id
+        try:
+            position = await self.app.consumer.position(tp)
+        except IllegalStateError:
+            return  # taken from us in this moment
+        if position is not None and generation == self.app.consumer_generation_id:
+            folded = folder.confirmed(tp.partition, position, next_offset)
+            await self._store(tp, [folded], None)
 
     # ── results ──────────────────────────────────────────────────────────────────────────
 

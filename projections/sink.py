@@ -168,7 +168,7 @@ async def _write(
             if entries:
                 # Sorted: two projectors that write the same rows must not wait in a circle.
                 lines = [projection.columns(key, entries[key].row) for key in sorted(entries)]
-                await connection.execute(projection.upsert, _columns(lines), prepare=True)
+                await connection.execute(projection.upsert.encode(), _columns(lines), prepare=True)
         if positions:
             lines = [(*place, at) for place, at in sorted(positions.items())]
             await connection.execute(_CHECKPOINT, _columns(lines), prepare=True)

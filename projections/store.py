@@ -60,7 +60,7 @@ class RowStore(memory.Store):
         standby_tps: set[TP],  # noqa: ARG002  (Faust's signature)
     ) -> None:
         """Forget the rows of partitions that are somebody else's now."""
-        partitions = self.table.partitions
+        partitions = self.table.partitions or 0
         mine = {tp.partition for tp in active_tps}
         if len(mine) < partitions:
             for key in list(self.data):

@@ -4,12 +4,14 @@ exit 0 on SIGTERM or SIGINT · 70 stuck, restart me · 71 internal, restart me a
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from faust.contrib.asgi import faust_app_running
@@ -38,6 +40,8 @@ STUCK = 70
 def main() -> None:
     """Run the projector; ends the process."""
     logs.configure("projector")
+    for named_after_our_modules in ("streams.faust_host", "projections.store"):
+        logging.getLogger(named_after_our_modules).setLevel(logging.WARNING)
     try:
         settings = configuration.read()
         code = asyncio.run(_run(settings))
@@ -61,7 +65,12 @@ async def _run(settings: Settings) -> int:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, end, 0, "asked to")
-    projector = await asyncio.to_thread(_build, settings, end)
+    building = loop.run_in_executor(None, _build, settings, end)
+    both: set[asyncio.Future[Any]] = {building, ended}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if not building.done():
+        os._exit(0)  # nothing was begun; the thread may wait for a broker for a long time yet
+    projector = await building
     add_pages(projector)
     async with faust_app_running(projector.app):
         beside = [

@@ -12,6 +12,7 @@ from psycopg import sql
 from projections.checkpoints import Checkpoints
 from projections.handlers import PROJECTIONS
 from projections.values import dumps
+from streams.positions import Position
 from tests.projections.event_log import EventLog
 from tests.projections.history import folded
 from tests.projections.running import RunningProjector
@@ -53,7 +54,7 @@ class Projectors:
 
     def agree(self, *views: RunningProjector) -> None:
         """PostgreSQL, the views and the pure fold of all that was committed are the same."""
-        asyncio.run(self._stored())
+        self.wait_for(self._position)
         for context, histories in self._histories.items():
             projection = PROJECTIONS[TABLE_OF[context]]
             expected = {
@@ -66,10 +67,15 @@ class Projectors:
                 assert {key: status for key, (status, _) in shown.items() if status != 200} == {}
                 assert {key: row["value"] for key, (_, row) in shown.items()} == expected
 
-    async def _stored(self) -> None:
-        async with Checkpoints(self.database) as checkpoints:
-            for name in PROJECTIONS:
-                await checkpoints.wait_for(name, self._position, 20)
+    def wait_for(self, position: Position) -> None:
+        """Wait until PostgreSQL includes a position."""
+
+        async def stored() -> None:
+            async with Checkpoints(self.database) as checkpoints:
+                for name in PROJECTIONS:
+                    await checkpoints.wait_for(name, position, 60)
+
+        asyncio.run(stored())
 
     def _bodies(self, table: str) -> dict[str, Any]:
         query = sql.SQL("SELECT id, body FROM flexcore.{}").format(sql.Identifier(table))

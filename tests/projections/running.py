@@ -69,11 +69,11 @@ class RunningProjector:
         """What the table's page says of a key."""
         return self.get(f"/v1/tables/{table}/{quote(key, safe='')}")
 
-    def wait_ready(self, within_s: float = 30) -> None:
+    def wait_ready(self, within_s: float = 90) -> None:
         """Wait until it folds and stores."""
         self.wait(lambda: self.get("/readyz")[0] == 200, "ready", within_s)
 
-    def wait(self, reached: Any, what: str, within_s: float = 20) -> None:
+    def wait(self, reached: Any, what: str, within_s: float = 60) -> None:
         """Wait for a condition, looking again every 50 ms."""
         deadline = time.monotonic() + within_s
         while not reached():

@@ -53,10 +53,11 @@ def test_only_committed_events_are_seen_and_one_bad_record_stops_nothing(
     partition = partition_of("e1", log.partitions)
     log.append_bytes("execution", partition, b"no event key", b"\x00\xffgarbage")
     log.append_bytes("execution", partition, event_key("e1", 1), b"garbage")
-    log.append("execution", "torn", succeeded_run("torn")[1:3], first=2)
+    torn = log.append("execution", "torn", succeeded_run("torn")[1:3], first=2)
     projectors.append("pipeline", {"weather": pipeline("weather")})
     projectors.append("execution", {"e1": succeeded_run("e1"), "acme~e2": failed_run("acme~e2")})
     projectors.agree(projector)
+    projectors.wait_for(torn)
     assert projector.row("executions", "ghost")[0] == 404
     assert projector.row("executions", "torn")[0] == 404
     letters = dead_letters(kafka, log)
@@ -124,7 +125,7 @@ def test_after_kills_in_full_flow_table_and_database_still_equal_the_fold(
     for kill in range(2):
         projector = projectors.any()
         for block in range(10):
-            projectors.append("execution", runs(f"kill{kill}-{block}", 30))
+            projectors.append("execution", runs(f"kill{kill}-{block}", 15))
             if block == 5:
                 projector.kill()
         projectors.agree(projectors.start())
