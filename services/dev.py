@@ -18,6 +18,7 @@ from domain.errors import Unavailable
 from gateway.settings import Settings
 from services import data_dir as folder
 from services import endpoints as endpoints_file
+from services.embedded.errors import failed
 from services.endpoints import Endpoints
 from services.environment import of_children
 from services.keeper import Keeper
@@ -175,10 +176,20 @@ def _apply_topics(settings: Settings) -> None:
 
 
 def _migrate(settings: Settings) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
     from projections import migrate
 
-    if settings.database.url is not None:
+    if settings.database.url is None:
+        return
+    try:
         migrate.upgrade(settings.database.url.get_secret_value())
+    except SQLAlchemyError as error:
+        raise failed(
+            "the tables of the read models could not be made",
+            cause=str(error).partition("\n")[0],
+            fix="check that the database of FLEXCORE__DATABASE__URL runs and lets its role create tables",
+        ) from error
 
 
 def start_stack(
@@ -216,6 +227,8 @@ def read_endpoints(data_dir: Path) -> Endpoints:
         raise Unavailable(
             "stack.not_running",
             f"no stack is running over {data_dir}; start one with flexcore dev",
-            data_dir=str(data_dir),
+            what="FlexCore is not running",
+            cause=f"no stack runs over {data_dir}",
+            fix="start one with flexcore dev, or name another --data-dir",
         )
     return found

@@ -54,12 +54,15 @@ class RoleStarter:
             child, code = self._try(stopping)
             if code is None:
                 return child
-            if code not in _WORTH_A_RESTART:
+            if code not in _WORTH_A_RESTART and not self._lost_its_port():
                 raise self._ended(code)
         child, code = self._try(stopping)
         if code is None:
             return child
         raise self._ended(code)
+
+    def _lost_its_port(self) -> bool:
+        return self._port is not None and not ports.is_free(self._port)
 
     def _try(self, stopping: threading.Event) -> tuple[process.Supervised, int | None]:
         """The child, and None when it is ready or its exit code when it has ended."""

@@ -106,24 +106,38 @@ def describe(
         )
 
     def serves(_: process.Supervised, port: int) -> bool:
-        return brokers(port) > 0
+        # By its id: another stack's broker may have been faster on this port.
+        serving = serving_cluster(port)
+        return serving is not None and serving == kafka_config.cluster_id(folder)
 
     return Server("the embedded Kafka", log, start_on, serves, _SIGNS, _READY_WITHIN_S)
 
 
-def brokers(port: int, *, timeout_s: float = 1.0) -> int:
-    """How many brokers a Metadata request over a bare socket names; 0 while nobody answers.
+def serving_cluster(port: int, *, timeout_s: float = 1.0) -> str | None:
+    """The id of the cluster that serves on this port; None while nobody, or no broker yet, answers.
 
-    A bare socket, because librdkafka prints a line for every refused connect.
+    A Metadata request (version 2, no topics) over a bare socket, because librdkafka prints a line for
+    every refused connect.
     """
     client = b"flexcore"
-    body = struct.pack(">hhih", 3, 1, 7, len(client)) + client + struct.pack(">i", 0)
+    body = struct.pack(">hhih", 3, 2, 7, len(client)) + client + struct.pack(">i", 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
             connection.settimeout(timeout_s)
             connection.sendall(struct.pack(">i", len(body)) + body)
             answer = connection.makefile("rb")
-            header = answer.read(12)  # length, correlation id, number of brokers
-    except OSError:
-        return 0
-    return int(struct.unpack(">iii", header)[2]) if len(header) == 12 else 0
+            length, _, brokers = struct.unpack(">iii", answer.read(12))
+            return _cluster_id(answer.read(length - 8), brokers)
+    except (OSError, struct.error):
+        return None
+
+
+def _cluster_id(rest: bytes, brokers: int) -> str | None:
+    at = 0
+    for _ in range(brokers):
+        at += 4  # node id
+        at += 2 + struct.unpack_from(">h", rest, at)[0]  # host
+        at += 4  # port
+        at += 2 + max(0, struct.unpack_from(">h", rest, at)[0])  # rack, -1 for none
+    size = struct.unpack_from(">h", rest, at)[0]
+    return rest[at + 2 : at + 2 + size].decode() if brokers and size > 0 else None

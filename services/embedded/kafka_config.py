@@ -100,6 +100,15 @@ def prepare(folder: Path, *, port: int, controller_port: int, tuning: Tuning) ->
     return properties
 
 
+def cluster_id(folder: Path) -> str | None:
+    """The identity that `prepare` gave the folder; None for a folder that has lost it."""
+    meta = folder / "data" / "meta.properties"
+    if not meta.exists():
+        return None
+    lines = meta.read_text("utf-8").splitlines()
+    return next((line[11:] for line in lines if line.startswith("cluster.id=")), None)
+
+
 def java_options(tuning: Tuning) -> list[str]:
     """JVM options; together with the settings they keep the broker at 170–220 MB."""
     return [

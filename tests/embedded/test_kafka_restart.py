@@ -11,17 +11,18 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from domain.errors import Unavailable
-from services.embedded import jars, kafka
+from services.embedded import jars
 from services.embedded.aot import AotCache
 from services.embedded.aot_training import train
 from services.embedded.kafka import EmbeddedKafka
+from services.embedded.kafka import start as start_kafka
 from services.embedded.kafka_config import FOR_TESTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def start(folder: Path, port: int | None = None) -> EmbeddedKafka:
-    return kafka.start(folder, port=port, usual_port=None, tuning=FOR_TESTS)
+    return start_kafka(folder, port=port, usual_port=None, tuning=FOR_TESTS)
 
 
 def write(bootstrap: str, text: str) -> None:
@@ -66,6 +67,15 @@ def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
         start(tmp_path, server.getsockname()[1])
 
     assert refused.value.fields["fix"] == "start again, a free port will be used"
+
+
+def test_another_stacks_broker_on_the_same_port_is_not_taken_for_ours(
+    tmp_path: Path, kafka: str
+) -> None:
+    taken = int(kafka.rpartition(":")[2])
+
+    with pytest.raises(Unavailable, match="another process took its port"):
+        start(tmp_path, taken)
 
 
 def test_a_folder_that_lost_its_identity_is_said_so(tmp_path: Path) -> None:

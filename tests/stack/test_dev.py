@@ -21,6 +21,7 @@ from domain.errors import Unavailable
 from gateway.settings import Settings, read
 from services.detached import start_detached
 from services.dev import Stack, read_endpoints, start_stack, stop_stack
+from services.embedded import ports
 from services.embedded.jars import ROOT
 from services.environment import of_children, python_path
 from services.progress import Progress, silent
@@ -218,6 +219,26 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words(
             prepare=nothing_to_prepare,
         )
 
+    assert stop_stack(data_dir) is False
+
+
+@pytest.mark.kafka
+def test_a_database_that_is_away_is_said_so_and_nothing_stays(
+    kafka: str, kafka_prefix: str, data_dir: Path
+) -> None:
+    url = f"postgresql://nobody:hidden@127.0.0.1:{ports.pick()}/none"
+    settings = read(
+        {
+            "FLEXCORE__KAFKA__BOOTSTRAP": kafka,
+            "FLEXCORE__KAFKA__PREFIX": kafka_prefix,
+            "FLEXCORE__DATABASE__URL": url,
+        }
+    )
+
+    with pytest.raises(Unavailable, match="FLEXCORE__DATABASE__URL") as refused:
+        start_stack(settings, data_dir=data_dir, on_progress=silent, roles=FAKES)
+
+    assert "hidden" not in refused.value.message
     assert stop_stack(data_dir) is False
 
 
