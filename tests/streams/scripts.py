@@ -142,6 +142,16 @@ def given_answers(kafka: Kafka) -> list[Given]:
     ]
 
 
+def running(*, active: bool = False) -> "Worker":
+    """A worker of all places; `active` gives it pipeline_at(0), active (commands 90 and 91)."""
+    worker = Worker(Kafka()).own()
+    if active:
+        worker.send(create(pipeline_at(0)), 90)
+        worker.send(activate(pipeline_at(0)), 91)
+        worker.work()
+    return worker
+
+
 class Worker:
     """Lane, fence, index and tailer of one slot, driven by hand; `member` is in the group."""
 
@@ -166,6 +176,9 @@ class Worker:
         """Join as the only member, fence and open: a running worker."""
         self.start_fence(self.kafka.rebalance({self.id}), places or PLACES)
         self._fence()
+        opening = self.step()
+        assert opening is not None, "an opened lane says at once who it is"
+        self.commit(opening)
         return self
 
     def _fence(self) -> None:
@@ -224,6 +237,25 @@ class Worker:
             events = events_of(place, self.kafka.read(log_of(place), start)[0])
             self.answer([a for e in events if e.offset < reached[place] for a in due(e)])
         self.lane.open(self.generation, b"group", opening.offsets, opening.last_keys)
+
+    # ── what a test asks for ─────────────────────────────────────────────────────────────
+
+    def judged(self) -> Transaction:
+        """The transaction for all that was sent; it has no result yet."""
+        self.fetch()
+        transaction = self.step()
+        assert transaction is not None
+        return transaction
+
+    def said(self, number: int) -> list[str]:
+        """What a command was told, in order; a repeated answer shows twice."""
+        wanted = command_id(number)
+        given = (a for a in given_answers(self.kafka) if a.identity[2] == wanted)
+        return [a.said[1] or a.said[0] for a in given]
+
+    def events(self, context: str = "pipeline") -> list[bytes | None]:
+        """The keys of all committed events."""
+        return [stored.key for stored in self.kafka.committed(TOPICS.events(context))]
 
     # ── work ─────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ from tests.streams.scripts import (
     execution_at,
     given_answers,
     pipeline_at,
+    running,
 )
 
 PIPELINE = pipeline_at(0)
@@ -21,27 +22,18 @@ HERE = [execution_at(0, number) for number in range(4)]
 THERE = execution_at(1)
 
 
-def running() -> Worker:
-    """A worker of all places, with one active pipeline."""
-    worker = Worker(Kafka()).own()
-    worker.send(create(PIPELINE), 1)
-    worker.send(activate(PIPELINE), 2)
-    worker.work()
-    return worker
-
-
 def answered(worker: Worker) -> list[tuple[str, str]]:
     """(number of the command, what was said), in the order of the answers, without the set-up."""
     numbers = {command_id(number): str(number) for number in range(100)}
     return [
         (numbers[a.identity[2]], a.said[1] or a.said[0])
         for a in given_answers(worker.kafka)
-        if int(numbers[a.identity[2]]) > 2
+        if int(numbers[a.identity[2]]) < 90
     ]
 
 
 def test_waits_until_the_end_that_was_looked_up_is_read() -> None:
-    worker = running()
+    worker = running(active=True)
     worker.send(execute(HERE[0], "nowhere"), 3)
     assert worker.turn() is None
     (place,) = worker.lane.wanted_ends()
@@ -61,8 +53,9 @@ def test_create_then_execute_just_works_though_another_worker_owns_the_pipeline(
         while worker.fencing is not None:
             worker.read()
             worker.step_fence()
-    owner.send(create(PIPELINE), 1)
-    owner.send(activate(PIPELINE), 2)
+        worker.turn()
+    owner.send(create(PIPELINE), 90)
+    owner.send(activate(PIPELINE), 91)
     other.send(execute(HERE[0], PIPELINE), 3)
     owner.turn()
     other.turn()
@@ -74,7 +67,7 @@ def test_create_then_execute_just_works_though_another_worker_owns_the_pipeline(
 
 
 def test_what_came_later_on_the_partition_keeps_its_order_and_other_partitions_go_on() -> None:
-    worker = running()
+    worker = running(active=True)
     worker.send(execute(HERE[0], "nowhere"), 3)
     worker.send(execute(HERE[1], PIPELINE), 4)
     worker.send(execute(HERE[1], PIPELINE), 5)
@@ -93,7 +86,7 @@ def test_what_came_later_on_the_partition_keeps_its_order_and_other_partitions_g
 
 
 def test_after_two_seconds_the_answer_is_unavailable_and_not_remembered() -> None:
-    worker = running()
+    worker = running(active=True)
     sent = worker.send(execute(HERE[0], OTHER), 3)
     assert worker.turn() is None
     worker.kafka.wait(1.9)
@@ -103,8 +96,8 @@ def test_after_two_seconds_the_answer_is_unavailable_and_not_remembered() -> Non
     worker.read()
     assert answered(worker) == [("3", "owner.unavailable")]
     # when the pipeline is there and the same command comes again
-    worker.send(create(OTHER), 4)
-    worker.send(activate(OTHER), 5)
+    worker.send(create(OTHER), 92)
+    worker.send(activate(OTHER), 93)
     worker.work()
     worker.send(execute(HERE[0], OTHER), 3)
     worker.work()
@@ -116,7 +109,7 @@ def test_after_two_seconds_the_answer_is_unavailable_and_not_remembered() -> Non
     ("error", "action"), [("NOT_ENOUGH_REPLICAS", Action.RETRY), ("_TIMED_OUT", Action.REOPEN)]
 )
 def test_a_failed_turn_stands_before_what_was_parked_in_it(error: str, action: Action) -> None:
-    worker = running()
+    worker = running(active=True)
     worker.send(execute(HERE[0], PIPELINE), 3)
     worker.send(execute(HERE[1], PIPELINE), 4)
     worker.send(execute(HERE[2], "nowhere"), 5)
@@ -136,7 +129,7 @@ def test_a_failed_turn_stands_before_what_was_parked_in_it(error: str, action: A
 
 
 def test_reopening_in_the_same_generation_keeps_what_was_parked() -> None:
-    worker = running()
+    worker = running(active=True)
     worker.send(execute(HERE[0], "nowhere"), 3)
     worker.send(execute(HERE[1], PIPELINE), 4)
     assert worker.turn() is None
@@ -146,7 +139,7 @@ def test_reopening_in_the_same_generation_keeps_what_was_parked() -> None:
 
 
 def test_a_new_generation_fetches_what_was_parked_again() -> None:
-    worker = running()
+    worker = running(active=True)
     worker.send(execute(HERE[0], "nowhere"), 3)
     assert worker.turn() is None
     worker.own()
