@@ -61,9 +61,10 @@ def _data(record: EventRecord, codec: Codec) -> dict[str, Any]:
 
 def body_json(message: object) -> dict[str, Any]:
     """A message's fields: JSON texts as JSON, the definition as in the pipeline file, local ids."""
+    cls: Any = type(message)
     return {
         shown: show(getattr(message, name)) if show else getattr(message, name)
-        for name, shown, show in _shown(type(message))
+        for name, shown, show in _shown(cls)
     }
 
 
