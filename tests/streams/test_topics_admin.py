@@ -1,5 +1,7 @@
 """`topics apply` makes what is missing once; every service refuses what is not as it should be."""
 
+# pyright: reportPrivateImportUsage=false
+# confluent_kafka.admin offers these names without listing them as exported.
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
