@@ -270,7 +270,8 @@ class Lane:
         while self._repairs:
             event = self._repairs.popleft()
             offset = self._next.get((event.context, event.partition))
-            if offset is not None:
+            known = self._index.last_version(event.context, event.aggregate_id)
+            if offset is not None and known < event.version:
                 self.repaired += 1
                 log.error("committed_event_missing", key=event.key.decode(), repaired=True)
                 turn.repair(event, offset)

@@ -8,6 +8,9 @@ from streams.records import EventRecord, Identity
 from streams.stream_index import WINDOW_MS
 
 
+HOUR_MS = 60 * 60 * 1000
+
+
 class MemoryStreamIndex:
     def __init__(self) -> None:
         self._lock = Lock()
@@ -15,6 +18,7 @@ class MemoryStreamIndex:
         self._members: dict[tuple[str, int], set[str]] = {}
         self._positions: dict[tuple[str, int], int] = {}
         # Of accepted commands the last event is kept: the answer is made when it is asked for.
+        self._hours: dict[int, set[Identity]] = {}
         self._answers: dict[Identity, tuple[int, Answer | EventRecord]] = {}
 
     def append(self, events: Sequence[EventRecord]) -> None:
@@ -26,11 +30,12 @@ class MemoryStreamIndex:
                 if event.version == 1:
                     members = self._members.setdefault((event.context, event.partition), set())
                     members.add(event.aggregate_id)
-                self._answers[event.identity] = event.timestamp_ms, event
+                self._know(event.identity, event.timestamp_ms, event)
 
     def remember(self, answer: Answer, at_ms: int) -> None:
         with self._lock:
-            self._answers.setdefault(answer.identity, (at_ms, answer))
+            if answer.identity not in self._answers:
+                self._know(answer.identity, at_ms, answer)
 
     def advance(self, context: str, partition: int, position: int) -> None:
         with self._lock:
@@ -65,10 +70,15 @@ class MemoryStreamIndex:
             return iter(tuple(self._members.get((context, partition), ())))
 
     def expire(self, now_ms: int) -> None:
-        # Answers stand in the order in which they were read: the first fresh one ends the search.
+        # By the hour: they were read partition by partition, so their order says nothing.
+        last = (now_ms - WINDOW_MS) // HOUR_MS
         with self._lock:
-            while self._answers:
-                oldest = next(iter(self._answers))
-                if now_ms - self._answers[oldest][0] <= WINDOW_MS:
-                    break
-                del self._answers[oldest]
+            for hour in [hour for hour in self._hours if hour < last]:
+                for identity in self._hours.pop(hour):
+                    at_ms, _ = self._answers.get(identity, (0, None))
+                    if at_ms // HOUR_MS <= hour:
+                        self._answers.pop(identity, None)
+
+    def _know(self, identity: Identity, at_ms: int, answer: Answer | EventRecord) -> None:
+        self._answers[identity] = at_ms, answer
+        self._hours.setdefault(at_ms // HOUR_MS, set()).add(identity)

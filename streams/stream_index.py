@@ -53,5 +53,5 @@ class StreamIndex(Protocol):
         ...
 
     def expire(self, now_ms: int) -> None:
-        """Forget answers that are older than the window."""
+        """Forget answers that are older than the window; each may be known for an hour longer."""
         ...
