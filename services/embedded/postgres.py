@@ -21,7 +21,7 @@ from services.embedded.postgres_place import Place
 USUAL_PORT = 5432
 ADMIN = "flexcore_admin"
 ROLES = ("flexcore", "flexcore_data")
-_READY_WITHIN_S = 30.0
+_READY_WITHIN_S = 60.0
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
