@@ -7,7 +7,6 @@ from streams.answers import Answer, answer_of
 from streams.records import EventRecord, Identity
 from streams.stream_index import WINDOW_MS
 
-
 HOUR_MS = 60 * 60 * 1000
 
 
