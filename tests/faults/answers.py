@@ -1,0 +1,167 @@
+"""Reads every answer during a run, and knows what is still outstanding."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.codec import Codec
+from streams.answers import ACCEPTED, Answer, read_outcome
+from streams.connection import Connection
+from streams.kafka_group import KafkaGroup
+from streams.records import header_map, text
+from streams.topics import Topics, partition_of
+from tests.faults.history import History, Identity, Operation
+
+
+class Board:
+    """What clients and nemesis share: outstanding commands, known versions, answers by process."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._lock = threading.Lock()
+        self._outstanding: dict[tuple[Identity, str], Operation] = {}
+        self._asked: dict[tuple[Identity, str], Operation] = {}
+        self._versions: dict[str, int] = {}
+        self._by_pid: Counter[int] = Counter()
+        self._accepted = 0
+        self._by_place: Counter[tuple[int, str, int]] = Counter()
+
+    def sent(self, operation: Operation) -> None:
+        """A command is on its way."""
+        content = operation.identity, operation.hash
+        with self._lock:
+            if content not in self._asked:
+                self._asked[content] = self._outstanding[content] = operation
+
+    def lost(self, operation: Operation) -> None:
+        """A command was never delivered."""
+        with self._lock:
+            self._outstanding.pop((operation.identity, operation.hash), None)
+
+    def answered(self, answer: Answer, pid: int) -> Operation | None:
+        """Take an answer; returns what it answers."""
+        identity = answer.identity
+        content = (identity.context, identity.aggregate_id, identity.command_id), answer.hash
+        partition = partition_of(identity.aggregate_id, self._partitions)
+        with self._lock:
+            self._outstanding.pop(content, None)
+            self._by_pid[pid] += 1
+            self._by_place[pid, identity.context, partition] += 1
+            self._accepted += answer.status == ACCEPTED
+            if answer.versions:
+                known = self._versions.get(identity.aggregate_id, 0)
+                self._versions[identity.aggregate_id] = max(known, answer.versions[-1])
+            return self._asked.get(content)
+
+    @property
+    def outstanding(self) -> list[Operation]:
+        with self._lock:
+            return list(self._outstanding.values())
+
+    @property
+    def accepted(self) -> int:
+        return self._accepted
+
+    @property
+    def answers(self) -> int:
+        with self._lock:
+            return self._by_pid.total()
+
+    def version(self, aggregate: str) -> int:
+        """The last version of an aggregate that an answer told of."""
+        return self._versions.get(aggregate, 0)
+
+    def answers_of(self, pid: int) -> int:
+        """How many answers a process has given."""
+        return self._by_pid[pid]
+
+    def answers_by_others(self, pid: int, places: frozenset[tuple[str, int]] | None = None) -> int:
+        """Answers of all processes but this one, for all places or for some."""
+        with self._lock:
+            return sum(
+                count
+                for (who, *place), count in self._by_place.items()
+                if who != pid and (places is None or tuple(place) in places)
+            )
+
+
+class AnswerReader(threading.Thread):
+    """One read_committed consumer of the outcomes, from their end at `start` on."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Topics,
+        codec: Codec,
+        partitions: int,
+        board: Board,
+        history: History,
+    ) -> None:
+        super().__init__(name="answers", daemon=True)
+        self._codec = codec
+        self._board = board
+        self._history = history
+        self._stopping = threading.Event()
+        self.failure: BaseException | None = None
+        self._consumer = Consumer(
+            connection.client(
+                group_id=f"faults-{uuid.uuid4().hex[:8]}",
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                fetch_wait_max_ms=50,
+                fetch_queue_backoff_ms=5,
+            )
+        )
+        places = {("outcomes", number): topics.outcomes for number in range(partitions)}
+        ends = KafkaGroup(connection, topics).ends(places)
+        self._consumer.assign(
+            [TopicPartition(topics.outcomes, number, end) for (_, number), end in ends.items()]
+        )
+
+    def run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                first = self._consumer.poll(0.1)
+                for message in [] if first is None else [first, *self._consumer.consume(1_000, 0)]:
+                    if message.error() is None:
+                        self._take(message)
+        except Exception as error:
+            # A run without its answers would look like one whose commands were lost.
+            self.failure = error
+        finally:
+            self._consumer.close()
+
+    def stop(self) -> None:
+        """End reading. Raises what ended it before."""
+        self._stopping.set()
+        self.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def _take(self, message: Any) -> None:
+        headers = header_map(message.headers())
+        answer = read_outcome(headers, message.value(), self._codec)
+        tail = text(headers, "ce_source").rpartition("/")[2]
+        pid = int(tail) if tail.isdecimal() else 0
+        asked = self._board.answered(answer, pid)
+        identity = answer.identity
+        self._history.add(
+            Operation(
+                op="" if asked is None else asked.op,
+                phase="ok" if answer.status == ACCEPTED else "fail",
+                t=time.time(),
+                client=-1 if asked is None else asked.client,
+                context=identity.context,
+                aggregate=identity.aggregate_id,
+                command_id=identity.command_id,
+                hash=answer.hash,
+                versions=answer.versions,
+                code=answer.error_code,
+                pid=pid,
+                place=f"{message.partition()}@{message.offset()}",
+            )
+        )
