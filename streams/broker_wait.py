@@ -35,6 +35,11 @@ def seconds_left(deadline: float) -> float:
     return max(0.1, min(REQUEST_S, deadline - time.monotonic()))
 
 
+def is_away(error: KafkaError) -> bool:
+    """Whether the same question may get an answer a moment later."""
+    return error.retriable() or error.code() in _AWAY
+
+
 def until_answered(look: Callable[[], T | None], deadline: float) -> T:
     """The first answer of `look` that is not `None`, before `deadline` (time.monotonic).
 
@@ -47,7 +52,7 @@ def until_answered(look: Callable[[], T | None], deadline: float) -> T:
             answer = look()
         except KafkaException as error:
             what: KafkaError = error.args[0]
-            if not (what.retriable() or what.code() in _AWAY):
+            if not is_away(what):
                 raise Unavailable("broker.unavailable", f"Kafka refuses: {what.str()}") from error
             missing = what.code() in _MISSING
             code = "topics.wrong" if missing else "broker.unavailable"

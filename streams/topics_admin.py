@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
 )
 
 from domain.errors import Unavailable
-from streams.broker_wait import REQUEST_S, WITHIN_S, seconds_left, until_answered
+from streams.broker_wait import REQUEST_S, WITHIN_S, is_away, seconds_left, until_answered
 from streams.connection import Connection
 from streams.registry import load_registry, register_all
 from streams.topics import Topic, Topics
@@ -66,14 +66,16 @@ def apply(
     found = _found(admin, topics, deadline)
     _check(topics.table(), found, partitions)
     missing = [topic for topic in topics.table() if topic.name not in found]
+    created: list[str] = []
     if missing:
-        _create(admin, missing, partitions, replication_factor)
+        asked = _new_topics(missing, partitions, replication_factor)
+        until_answered(lambda: _create(admin, asked, created), deadline)
         # Looked at again: another `apply` may have been faster, with another count.
         found = _found(admin, topics, deadline, required={topic.name for topic in missing})
         _check(topics.table(), found, partitions)
     registered = register_all(load_registry(connection, topics, registry_url), topics)
     return [
-        *(Change("created", topic.name) for topic in missing),
+        *(Change("created", name) for name in created),
         *(Change("registered", subject) for subject in registered),
     ]
 
@@ -191,12 +193,12 @@ def _check(table: Iterable[Topic], found: Mapping[str, _There], partitions: int)
         )
 
 
-def _create(
-    admin: AdminClient, missing: Iterable[Topic], partitions: int, replication_factor: int
-) -> None:
+def _new_topics(
+    missing: Iterable[Topic], partitions: int, replication_factor: int
+) -> list[NewTopic]:
     # acks=all is worth as many copies as must be in sync.
     safety = {"min.insync.replicas": str((replication_factor + 1) // 2)}
-    asked = [
+    return [
         NewTopic(
             topic.name,
             num_partitions=topic.partitions or partitions,
@@ -205,13 +207,22 @@ def _create(
         )
         for topic in missing
     ]
+
+
+def _create(admin: AdminClient, asked: list[NewTopic], created: list[str]) -> bool:
+    """Ask for all topics; adds to `created` what was made, and may be called again."""
     for name, answer in admin.create_topics(asked, operation_timeout=REQUEST_S).items():
         try:
             answer.result()
         except KafkaException as error:
             what: KafkaError = error.args[0]
-            # Two that apply at once: who comes second finds what the first has made.
-            if what.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Unavailable(
-                    "topics.wrong", f"topic {name} could not be created: {what.str()}"
-                ) from error
+            # Made by an earlier call that was not answered in time, or by another `apply`.
+            if what.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            if is_away(what):
+                raise
+            raise Unavailable(
+                "topics.wrong", f"topic {name} could not be created: {what.str()}"
+            ) from error
+        created.append(name)
+    return True

@@ -2,11 +2,14 @@
 
 # pyright: reportPrivateImportUsage=false
 # confluent_kafka.admin offers these names without listing them as exported.
+import time
+
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from domain.errors import Unavailable
 from streams import topics_admin
+from streams.broker_wait import until_answered
 from streams.connection import Connection
 from streams.topics import Topics
 from streams.topics_admin import Change
@@ -26,7 +29,7 @@ def topics(kafka_prefix: str) -> Topics:
 
 def made(connection: Connection, topic: NewTopic) -> None:
     admin = AdminClient(connection.client())
-    for answer in admin.create_topics([topic], operation_timeout=10).values():
+    for answer in admin.create_topics([topic], operation_timeout=30).values():
         answer.result()
 
 
@@ -94,6 +97,11 @@ def test_a_topic_that_got_more_partitions_is_refused(
     admin = AdminClient(connection.client())
     for answer in admin.create_partitions([NewPartitions(dead, 5)]).values():
         answer.result()
+    # A broker's metadata follows what its controller has answered a moment later.
+    until_answered(
+        lambda: len(admin.list_topics().topics[dead].partitions) == 5 or None,
+        time.monotonic() + 30,
+    )
     with pytest.raises(Unavailable, match=rf"{dead} has 5 partitions, not 3"):
         topics_admin.verify(connection, topics, within_s=10)
 
