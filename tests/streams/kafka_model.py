@@ -58,6 +58,7 @@ class Kafka:
         self.now = START
         self.logs: dict[LogName, list[Entry]] = {}
         self.transactions: list[Open] = []
+        self.changes = 0
         self.offsets: dict[Place, tuple[int, str]] = {}
         self.answered: dict[Place, int] = {}
         self.generation = 0
@@ -72,6 +73,7 @@ class Kafka:
         """The offset at which the record stands."""
         log = self.logs.setdefault((write.topic, write.partition), [])
         log.append(Entry(write, owner, self.now))
+        self.changes += 1
         return len(log) - 1
 
     def end(self, name: LogName) -> int:
@@ -79,7 +81,7 @@ class Kafka:
 
     def read(self, name: LogName, position: int, limit: int = 10_000) -> tuple[list[Stored], int]:
         """At most `limit` offsets from `position` on: committed records and the next position."""
-        found = []
+        found: list[Stored] = []
         for offset, entry in enumerate(self.logs.get(name, ())[position : position + limit]):
             if entry.owner is not None and entry.owner.status == "open":
                 return found, position + offset
@@ -115,6 +117,7 @@ class Kafka:
         assert opened.status == "open"
         assert opened.offsets_sent or not commit
         opened.status = "committed" if commit else "aborted"
+        self.changes += 1
         for name in {(w.topic, w.partition) for w in opened.transaction.writes}:
             self.logs[name].append(Entry(None, None, self.now))
         if commit:

@@ -3,7 +3,8 @@
 import pytest
 
 from streams.error_table import MAX_RETRIES, Action, TransactionError, action_for
-from tests.streams.scripts import activate, create, pipeline_at, running
+from tests.streams.driven_worker import running
+from tests.streams.scripts import activate, create, pipeline_at
 
 ROWS = [
     (TransactionError("ILLEGAL_GENERATION", aborted=True), Action.REJOIN),

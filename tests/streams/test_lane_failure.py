@@ -6,15 +6,9 @@ from streams import lane as lane_module
 from streams import turn as turn_module
 from streams.error_table import Action
 from streams.turn import Write
+from tests.streams.driven_worker import running
 from tests.streams.kafka_model import TOPICS
-from tests.streams.scripts import (
-    activate,
-    create,
-    execution_at,
-    pipeline_at,
-    revise,
-    running,
-)
+from tests.streams.scripts import activate, create, execution_at, pipeline_at, revise
 
 P, Q = pipeline_at(0), pipeline_at(1)
 E = execution_at(0)

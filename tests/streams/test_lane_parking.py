@@ -3,18 +3,9 @@
 import pytest
 
 from streams.error_table import Action
+from tests.streams.driven_worker import Worker, given_answers, running
 from tests.streams.kafka_model import Kafka
-from tests.streams.scripts import (
-    Worker,
-    activate,
-    command_id,
-    create,
-    execute,
-    execution_at,
-    given_answers,
-    pipeline_at,
-    running,
-)
+from tests.streams.scripts import activate, command_id, create, execute, execution_at, pipeline_at
 
 PIPELINE = pipeline_at(0)
 OTHER = pipeline_at(1)

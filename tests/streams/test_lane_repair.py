@@ -5,8 +5,9 @@ The model's `lose` stands for a stray EndTxn (KAFKA-17754): commit said yes, a p
 
 from streams.error_table import Action
 from streams.turn import Transaction
+from tests.streams.driven_worker import Worker, running
 from tests.streams.kafka_model import Open
-from tests.streams.scripts import Worker, create, pipeline_at, revise, running
+from tests.streams.scripts import create, pipeline_at, revise
 
 P, Q = pipeline_at(0), pipeline_at(1)
 
