@@ -290,7 +290,6 @@ def _app(
         session_timeout_s=SESSION_TIMEOUT_S,
         web_host=host,
         web_port=port,
-        web_bind=host,
         canonical_url=f"http://{host}:{port}",
         # A standby in memory is dropped and read anew when it takes over: it would save nothing.
         table_standby_replicas=0,

@@ -160,6 +160,8 @@ def host_app(
         web_enabled=True,
         web_host=web_host,
         web_port=web_port,
+        # Without it Faust listens on every interface.
+        web_bind=web_host,
         # Faust's own pages give tables away without asking who reads them.
         web_tables_enabled=False,
         web_router_enabled=False,

@@ -33,6 +33,7 @@ _DEAD = {
     "max.message.bytes": str(8 * MIB),
 }
 _SCHEMAS = {"cleanup.policy": "compact"}
+_CHANGELOG = {"cleanup.policy": "compact", "max.message.bytes": str(4 * MIB)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Topics:
         yield Topic(self.dead, _DEAD)
         yield Topic(self.schemas, _SCHEMAS, partitions=1)
         for table in ("pipelines", "executions"):
-            yield Topic(self.changelog(table), {"cleanup.policy": "compact"})
+            yield Topic(self.changelog(table), _CHANGELOG)
 
 
 def partition_of(aggregate_id: str, partitions: int) -> int:
