@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def imported(module: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, "." * node.level + (node.module or "")
 
 
+@cache
 def loaded_by(statement: str) -> set[str]:
     """The modules that a fresh interpreter has after `statement`."""
     script = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
@@ -123,17 +125,18 @@ def test_yaml_is_loaded_safely_only() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("service", ["api", "worker", "projector"])
-def test_no_service_process_loads_the_built_in_steps(service: str) -> None:
+SERVICES = "import services.api, services.worker, services.projector, streams.topics_admin"
+
+
+def test_no_service_process_loads_the_built_in_steps() -> None:
     """Steps run in child processes; what they import stays there."""
-    loaded = loaded_by(f"import services.{service}")
+    loaded = loaded_by(SERVICES)
     assert {name for name in loaded if name.startswith("plugins.builtin.")} == set()
 
 
 def test_the_external_registrys_client_is_loaded_only_where_one_is_set() -> None:
     """It takes more than a second."""
-    loaded = loaded_by("import streams.registry, streams.topics_admin, services.api")
-    assert {"authlib", "confluent_kafka.schema_registry"} & loaded == set()
+    assert {"authlib", "confluent_kafka.schema_registry"} & loaded_by(SERVICES) == set()
 
 
 def test_the_command_line_starts_without_kafka_faust_and_the_web() -> None:
