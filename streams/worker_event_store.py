@@ -6,6 +6,7 @@ aggregate ─► partition ─► the worker group's commit metadata ─► owne
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,8 @@ from streams.event_store import MAX_READ, Slice, no_such_aggregate
 from streams.records import EventRecord
 from streams.topics import Topics, partition_of
 
+log = logging.getLogger("flexcore.events")
+
 WITHIN_S = 5.0
 """How long an owner is looked for; a clean hand-over takes 0.5 s, one after a kill over 6 s."""
 REQUEST_S = 2.0
@@ -37,6 +40,7 @@ class WorkerEventStore:
     """Strongly consistent: the answer comes from the owner's index alone. `close` after use."""
 
     def __init__(self, connection: Connection, topics: Topics, *, partitions: int) -> None:
+        self._connection = connection
         self._admin = AdminClient(connection.client())
         self._topics = topics
         self._partitions = partitions
@@ -109,9 +113,11 @@ class WorkerEventStore:
             answers = self._admin.list_consumer_group_offsets([asked], request_timeout=REQUEST_S)
             found = await asyncio.wrap_future(answers[self._topics.worker_group])
         except KafkaException as error:
-            if error.args[0].retriable():
-                return []
-            raise Unavailable("broker.unavailable", f"Kafka is away: {error}") from error
+            # Seen after kill -9 of the broker: an AdminClient from before it waits for the group's
+            # coordinator for ever, a new one is answered in 9 ms.
+            self._admin = AdminClient(self._connection.client())
+            log.warning("owners_unknown what=%s", error)
+            return []
         last = self._topics.commands(place[0]), place[1]
         urls = {
             (one.topic, one.partition): commit_metadata.parse(one.metadata).url.rstrip("/")
