@@ -25,7 +25,7 @@ class Connection:
         return {
             "bootstrap.servers": self.bootstrap,
             "error_cb": _log_error,
-            "log_level": 3,
+            "log_level": 0,
             # The default of 10 s makes whatever follows a broken connection wait for seconds.
             "reconnect.backoff.max.ms": 500,
             **self.security,
