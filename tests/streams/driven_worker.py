@@ -61,7 +61,8 @@ def given_answers(kafka: Kafka) -> list[Given]:
 def _given(headers: tuple[tuple[str, bytes], ...], value: bytes) -> Given:
     answer = read_outcome(header_map(headers), value, CODEC)
     said = answer.status, answer.error_code, answer.versions
-    return Given(tuple(answer.identity), answer.hash, said)
+    who = answer.identity.context, answer.identity.aggregate_id, answer.identity.command_id
+    return Given(who, answer.hash, said)
 
 
 def running(*, active: bool = False) -> "Worker":

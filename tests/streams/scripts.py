@@ -1,16 +1,19 @@
 """Builders of commands and records, so that a test of the write path reads on one screen."""
 
 import uuid
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from domain.contexts import Context
 from domain.definition import Definition, OnError, Step
 from domain.execution.messages import CompleteStep, ExecutePipeline
-from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, RevisePipeline
+from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, Pipeline, RevisePipeline
 from schemas import catalogue
 from schemas.codec import Codec
+from streams.answers import Answer
 from streams.judging import Judge
-from streams.records import Headers
+from streams.records import Headers, Identity
 from streams.topics import partition_of
 from streams.verdicts import CommandRecord, InternalCommand
 from tests.streams.kafka_model import PARTITIONS, Kafka
@@ -94,3 +97,24 @@ def record(
         "headers": headers,
     }
     return CommandRecord(**(parts | changes))
+
+
+# ── a world to judge them in ─────────────────────────────────────────────────────────────
+
+
+@dataclass
+class World:
+    """What a judge sees: aggregates by id, and answers."""
+
+    states: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    answers: dict[Identity, Answer] = field(default_factory=dict)
+
+    def answer(self, identity: Identity) -> Answer | None:
+        return self.answers.get(identity)
+
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        return self.states.get(aggregate_id, (0, context.decider.initial))
+
+    def pipeline(self, pipeline_id: str) -> Pipeline | None:
+        state = self.states.get(pipeline_id, (0, None))[1]
+        return state if isinstance(state, Pipeline) else None

@@ -1,12 +1,11 @@
 """One command judged: the order of the rules, and what each of them says."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from domain.contexts import Context
 from domain.errors import Unavailable
 from domain.pipeline.pipeline import Pipeline, PipelineCreated, Status
 from schemas.codec import Codec
@@ -20,6 +19,7 @@ from tests.streams.scripts import (
     CODEC,
     DEFINITION,
     JUDGE,
+    World,
     activate,
     command_id,
     completed,
@@ -34,24 +34,6 @@ from tests.streams.scripts import (
 P = pipeline_at(0)
 PIPELINE = Pipeline(P, Status.DRAFT, 1, DEFINITION.content_hash(), "A name", "", DEFINITION)
 GARBAGE = b"no avro"
-
-
-@dataclass
-class World:
-    """What a judge sees: aggregates by id, and answers."""
-
-    states: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    answers: dict[Identity, Answer] = field(default_factory=dict)
-
-    def answer(self, identity: Identity) -> Answer | None:
-        return self.answers.get(identity)
-
-    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
-        return self.states.get(aggregate_id, (0, context.decider.initial))
-
-    def pipeline(self, pipeline_id: str) -> Pipeline | None:
-        state = self.states.get(pipeline_id, (0, None))[1]
-        return state if isinstance(state, Pipeline) else None
 
 
 DRAFT = World({P: (3, PIPELINE)})

@@ -3,19 +3,17 @@
 Two workers over the Kafka model; any of them may be a zombie that was not told of a rebalance.
 """
 
-from collections import defaultdict
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from streams.answers import ACCEPTED, UNAVAILABLE
 from streams.error_table import Action
 from streams.records import command_hash, header_map, parse_expected_version, text
-from streams.topics import parse_event_key
 from tests.streams.driven_worker import Worker, given_answers
-from tests.streams.kafka_model import TOPICS, Kafka, Stored
+from tests.streams.kafka_model import Kafka
+from tests.streams.promises import Sent, answers_hold, history_is_whole
 from tests.streams.scripts import (
     CODEC,
     OUTCOMES,
@@ -49,19 +47,12 @@ PIECES = [
     "commit_answered",
     "step_fence",
 ]
-Sent = tuple[tuple[str, str, str], str]
 
 slots = st.integers(0, 1)
 commands = st.tuples(st.sampled_from(COMMANDS), st.integers(1, 20), st.sampled_from(EXPECTED))
 fates = st.sampled_from(
     ["commit"] * 4 + ["abort", "abort", "unknown_committed", "unknown_aborted", "no_offsets"]
 )
-
-
-def identity_of(topic: str, stored: Stored) -> tuple[str, str, str]:
-    context = next(c for c in ("pipeline", "execution") if TOPICS.events(c) == topic)
-    aggregate_id, _ = parse_event_key(stored.key or b"")
-    return context, aggregate_id, text(header_map(stored.headers), "ce_commandid")
 
 
 class WritePath(RuleBasedStateMachine):
@@ -259,44 +250,9 @@ class WritePath(RuleBasedStateMachine):
     @invariant()
     def promises_hold(self) -> None:
         if self.kafka.changes != self.checked:
-            self.history_is_whole()
-            self.answers_hold()
+            history_is_whole(self.kafka)
+            answers_hold(self.kafka)
             self.checked = self.kafka.changes
-
-    def history_is_whole(self) -> None:
-        """P2, P3, P4: versions 1..n in order; a command's events once, all of them, together."""
-        versions: dict[tuple[str, str], int] = defaultdict(int)
-        parts: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
-        for context in ("pipeline", "execution"):
-            topic = TOPICS.events(context)
-            for stored in self.kafka.committed(topic):
-                aggregate_id, version = parse_event_key(stored.key or b"")
-                assert version == versions[context, aggregate_id] + 1
-                versions[context, aggregate_id] = version
-                headers = header_map(stored.headers)
-                index, count = (text(headers, f"ce_txn{part}") for part in ("index", "count"))
-                parts[identity_of(topic, stored)].append((int(index), int(count)))
-        for identity, found in parts.items():
-            assert found == [(n, len(found)) for n in range(len(found))], identity
-
-    def answers_hold(self) -> None:
-        """P1, P2: the same content always hears the same, and what it hears is in the log."""
-        made = defaultdict(list)
-        for context in ("pipeline", "execution"):
-            topic = TOPICS.events(context)
-            for stored in self.kafka.committed(topic):
-                made[identity_of(topic, stored)].append(parse_event_key(stored.key or b"")[1])
-        said: dict[Sent, tuple[str, str, tuple[int, ...]]] = {}
-        decided: dict[tuple[str, str, str], str] = {}
-        for answer in given_answers(self.kafka):
-            status, code, versions = answer.said
-            if status == UNAVAILABLE:
-                continue
-            assert said.setdefault((answer.identity, answer.hash), answer.said) == answer.said
-            if code != "command.id_reused":
-                assert decided.setdefault(answer.identity, answer.hash) == answer.hash
-            if status == ACCEPTED:
-                assert made[answer.identity] == list(versions)
 
     def teardown(self) -> None:
         """In the end one worker is left, and nobody who sent something is without an answer."""
