@@ -26,6 +26,7 @@ class Board:
         self._outstanding: dict[tuple[Identity, str], Operation] = {}
         self._asked: dict[tuple[Identity, str], Operation] = {}
         self._versions: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
         self._by_pid: Counter[int] = Counter()
         self._accepted = 0
         self._by_place: Counter[tuple[int, str, int]] = Counter()
@@ -36,11 +37,12 @@ class Board:
         with self._lock:
             if content not in self._asked:
                 self._asked[content] = self._outstanding[content] = operation
+                self._waiting[operation.aggregate] += 1
 
     def lost(self, operation: Operation) -> None:
         """A command was never delivered."""
         with self._lock:
-            self._outstanding.pop((operation.identity, operation.hash), None)
+            self._settle((operation.identity, operation.hash))
 
     def answered(self, answer: Answer, pid: int) -> Operation | None:
         """Take an answer; returns what it answers."""
@@ -48,7 +50,7 @@ class Board:
         content = (identity.context, identity.aggregate_id, identity.command_id), answer.hash
         partition = partition_of(identity.aggregate_id, self._partitions)
         with self._lock:
-            self._outstanding.pop(content, None)
+            self._settle(content)
             self._by_pid[pid] += 1
             self._by_place[pid, identity.context, partition] += 1
             self._accepted += answer.status == ACCEPTED
@@ -56,6 +58,10 @@ class Board:
                 known = self._versions.get(identity.aggregate_id, 0)
                 self._versions[identity.aggregate_id] = max(known, answer.versions[-1])
             return self._asked.get(content)
+
+    def _settle(self, content: tuple[Identity, str]) -> None:
+        if (operation := self._outstanding.pop(content, None)) is not None:
+            self._waiting[operation.aggregate] -= 1
 
     @property
     def outstanding(self) -> list[Operation]:
@@ -74,6 +80,10 @@ class Board:
     def version(self, aggregate: str) -> int:
         """The last version of an aggregate that an answer told of."""
         return self._versions.get(aggregate, 0)
+
+    def at_rest(self, aggregate: str) -> bool:
+        """Whether nothing that was asked of an aggregate is outstanding."""
+        return not self._waiting[aggregate]
 
     def answers_of(self, pid: int) -> int:
         """How many answers a process has given."""

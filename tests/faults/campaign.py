@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.embedded import kafka
-from tests.faults import topic_dump
 from tests.faults.checker import check
 from tests.faults.history import Fault
 from tests.faults.nemesis import ANSWERS_BETWEEN, Nemesis
 from tests.faults.report import Report
-from tests.faults.running import PARTITIONS, Run, running
+from tests.faults.running import Served, running, served
 
 PAUSE_S = 10.0
 SESSION_S = 6.0
@@ -46,44 +45,39 @@ def run(
 
     Raises TimeoutError where workers do not come up, KafkaException.
     """
-    chance = random.Random(seed)
-    plan = ["kill"] * kills + ["pause"] * pauses
-    chance.shuffle(plan)
-    void: list[str] = []
-    with running(
-        bootstrap,
-        f"faults{secrets.token_hex(3)}",
-        folder,
-        workers=workers,
-        rate=rate,
-        seed=seed,
-        session_s=session_s,
-    ) as under_load:
-        nemesis = Nemesis(under_load.board, under_load.history)
-        for number, kind in enumerate(plan, start=1):
-            slot = chance.choice(under_load.workers.slots)
-            try:
-                fault = nemesis.kill(slot) if kind == "kill" else nemesis.pause(slot, pause_s)
-            except TimeoutError as error:
-                void.append(f"{kind} {number} of slot {slot.number}: {error}")
-                break
-            say(f"{kind} {number}/{len(plan)} of slot {slot.number}: {fault.evidence}")
-        say("healing")
-        left = under_load.heal()
+    prefix = f"faults{secrets.token_hex(3)}"
+    with served(
+        bootstrap, prefix, folder, workers=workers, session_s=session_s, seed=seed
+    ) as serving:
+        with running(serving, rate=rate, seed=seed) as under_load:
+            void = list(_harm(serving, kills, pauses, pause_s, random.Random(seed), say))
+            say("healing")
+            left = under_load.heal()
+        exits = list(serving.workers.exits)
     say("checking")
-    return _checked(under_load, void, left, folder)
-
-
-def _checked(ended: Run, void: list[str], left: list[str], folder: Path) -> Report:
-    dump = topic_dump.take(ended.connection, ended.topics, ended.codec, PARTITIONS)
-    report = check(ended.history.operations, dump)
+    report = check(serving.history.operations, serving.dump())
+    report.faults, report.exits, report.folder = serving.history.faults, exits, str(folder)
     for what in left:
         report.violate("at-rest", what)
-    report.faults = ended.history.faults
-    report.exits = ended.workers.exits
-    report.folder = str(folder)
     report.void = [*void, *_void(report)]
     return report
+
+
+def _harm(
+    serving: Served, kills: int, pauses: int, pause_s: float, chance: random.Random, say: Say
+) -> Iterator[str]:
+    """Do every fault in a random order; yields why it had to be given up."""
+    nemesis = Nemesis(serving.board, serving.history)
+    plan = ["kill"] * kills + ["pause"] * pauses
+    chance.shuffle(plan)
+    for number, kind in enumerate(plan, start=1):
+        slot = chance.choice(serving.workers.slots)
+        try:
+            fault = nemesis.kill(slot) if kind == "kill" else nemesis.pause(slot, pause_s)
+        except TimeoutError as error:
+            yield f"{kind} {number} of slot {slot.number}: {error}"
+            return
+        say(f"{kind} {number}/{len(plan)} of slot {slot.number}: {fault.evidence}")
 
 
 def _void(report: Report) -> Iterator[str]:

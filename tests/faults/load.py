@@ -29,6 +29,8 @@ OWN, SHARED = 5, 8
 """Pipelines that one client revises alone, and those that all revise."""
 EXECUTIONS, LARGE, TWICE, REUSED = 0.1, 0.05, 0.05, 0.01
 """Shares of the commands; LARGE is that of the executions whose steps take long."""
+EXACT, RASH = 0.6, 0.1
+"""Shares with an exact expected version, where nothing else is under way and where something is."""
 LATER_S = 1.0
 
 
@@ -128,11 +130,15 @@ class Client:
             other: Any = replace(command, input_json='{"other": true}')
         else:
             name = self._random.choice(self._random.choice((self._own, self._shared)))
-            exact = str(self._board.version(name)) if self._random.random() < 0.5 else "any"
             command = RevisePipeline(name, self._name(), "", REVISED)
-            sent = self._command(command, "pipeline", name, exact)
+            sent = self._command(command, "pipeline", name, self._expected(name))
             other = replace(command, name=self._name())
         self._again(sent, other)
+
+    def _expected(self, name: str) -> str:
+        """Any or exact; a version that others are about to change only now and then."""
+        share = EXACT if self._board.at_rest(name) else RASH
+        return str(self._board.version(name)) if self._random.random() < share else "any"
 
     def _again(self, sent: _Send, other: Any) -> None:
         chance = self._random.random()

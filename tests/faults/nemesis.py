@@ -50,8 +50,7 @@ class Nemesis:
             "answers_of_successor": self.board.answers_of(slot.pid),
             "accepted_after": self.board.accepted - accepted,
         }
-        sound = hit > 0 and evidence["accepted_after"] > 0
-        return self._note("kill", slot, pid, start, sound, evidence)
+        return self._note("kill", slot, pid, start, hit > 0, evidence)
 
     def pause(self, slot: Slot, seconds: float) -> Fault:
         """Stop a worker for a while, continue it, and wait until it has answered enough."""

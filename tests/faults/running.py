@@ -19,9 +19,11 @@ from streams.connection import Connection
 from streams.records import header_map, text
 from streams.registry import load_registry
 from streams.topics import Topics
+from tests.faults import topic_dump
 from tests.faults.answers import AnswerReader, Board
 from tests.faults.history import History
 from tests.faults.load import CLIENTS, FILES, Client, Load
+from tests.faults.topic_dump import Dump
 from tests.faults.workers import Workers, until_still
 
 PARTITIONS = 8
@@ -29,8 +31,8 @@ _ENDS = ("ExecutionCompleted", "ExecutionFailed")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A running load against running workers."""
+class Served:
+    """Workers that serve, and a reader of every answer."""
 
     connection: Connection
     topics: Topics
@@ -38,43 +40,38 @@ class Run:
     board: Board
     history: History
     workers: Workers
-    load: Load
-    reader: AnswerReader
 
-    def heal(self) -> list[str]:
-        """End the load and wait until nothing is on its way; returns what did not come to rest."""
-        self.load.stop()
-        left = []
-        try:
-            until_still(
-                lambda: not self.board.outstanding,
-                lambda: self.board.answers,
-                "an answer to each command",
-            )
-        except TimeoutError as error:
-            left.append(f"{error}: {len(self.board.outstanding)} outstanding")
-        runs = _Runs(self.connection, self.topics)
-        try:
-            until_still(runs.all_ended, lambda: runs.read, "the end of each execution")
-        except TimeoutError as error:
-            left.append(f"{error}: {len(runs.open)} open")
-        finally:
-            runs.close()
-        return left
+    def client(self, number: int, seed: int = 0) -> Client:
+        """One more client."""
+        return Client(
+            number,
+            self.connection,
+            self.topics,
+            self.codec,
+            PARTITIONS,
+            self.board,
+            self.history,
+            seed,
+        )
+
+    def all_answered(self) -> None:
+        """Wait until nothing is outstanding. Raises TimeoutError once no more answers come."""
+        until_still(
+            lambda: not self.board.outstanding,
+            lambda: self.board.answers,
+            "an answer to each command",
+        )
+
+    def dump(self) -> Dump:
+        """What the topics hold now."""
+        return topic_dump.take(self.connection, self.topics, self.codec, PARTITIONS)
 
 
 @contextmanager
-def running(
-    bootstrap: str,
-    prefix: str,
-    folder: Path,
-    *,
-    workers: int,
-    rate: float,
-    seed: int,
-    session_s: float,
-) -> Iterator[Run]:
-    """A run with all pipelines made and the load on its way; everything is gone afterwards."""
+def served(
+    bootstrap: str, prefix: str, folder: Path, *, workers: int, session_s: float, seed: int = 0
+) -> Iterator[Served]:
+    """Topics, files, ready workers and a reader; processes and threads are gone afterwards."""
     connection, topics = Connection(bootstrap), Topics(prefix)
     topics_admin.apply(connection, topics, partitions=PARTITIONS)
     codec = load_registry(connection, topics, None).codec()
@@ -88,33 +85,55 @@ def running(
     history = History(folder / "history.jsonl")
     board = Board(PARTITIONS)
     reader = AnswerReader(connection, topics, codec, PARTITIONS, board, history)
-    clients = [
-        Client(n, connection, topics, codec, PARTITIONS, board, history, seed)
-        for n in range(CLIENTS)
-    ]
-    run = Run(
-        connection=connection,
-        topics=topics,
-        codec=codec,
-        board=board,
-        history=history,
-        workers=Workers(settings, workers),
-        load=Load(clients, rate),
-        reader=reader,
-    )
+    group = Workers(settings, workers)
     reader.start()
     try:
-        run.workers.start()
-        for client in clients:
-            client.prepare()
-        until_still(lambda: not board.outstanding, lambda: board.answers, "the pipelines")
-        run.load.start()
-        yield run
+        group.start()
+        yield Served(connection, topics, codec, board, history, group)
     finally:
-        run.load.stop()
-        run.workers.stop()
+        group.stop()
         reader.stop()
         history.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A running load against running workers."""
+
+    served: Served
+    load: Load
+
+    def heal(self) -> list[str]:
+        """End the load and wait until nothing is on its way; returns what did not come to rest."""
+        self.load.stop()
+        left = []
+        try:
+            self.served.all_answered()
+        except TimeoutError as error:
+            left.append(f"{error}: {len(self.served.board.outstanding)} outstanding")
+        runs = _Runs(self.served.connection, self.served.topics)
+        try:
+            until_still(runs.all_ended, lambda: runs.read, "the end of each execution")
+        except TimeoutError as error:
+            left.append(f"{error}: {len(runs.open)} open")
+        finally:
+            runs.close()
+        return left
+
+
+@contextmanager
+def running(on: Served, *, rate: float, seed: int) -> Iterator[Run]:
+    """A load on its way, with all pipelines made; ended afterwards at the latest."""
+    clients = [on.client(number, seed) for number in range(CLIENTS)]
+    for client in clients:
+        client.prepare()
+    on.all_answered()
+    load = Load(clients, rate)
+    load.start()
+    try:
+        yield Run(on, load)
+    finally:
+        load.stop()
 
 
 def _write_files(folder: Path, seed: int) -> None:

@@ -88,7 +88,7 @@ class Dump:
 
 def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) -> Dump:
     """Read all. Raises KafkaException, TimeoutError where a topic cannot be read to its end."""
-    reader = _Reader(connection, topics, partitions)
+    reader = TopicReader(connection, topics, partitions)
     events: list[LoggedEvent] = []
     raw: list[LoggedEvent] = []
     delivered: set[Identity] = set()
@@ -116,7 +116,7 @@ def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) 
     )
 
 
-class _Reader:
+class TopicReader:
     """Reads whole topics; `stuck` collects where read_committed could not come to the end."""
 
     def __init__(self, connection: Connection, topics: Topics, partitions: int) -> None:
