@@ -4,6 +4,7 @@ Kafka ∥ PostgreSQL ─► topics ∥ migrations ─► worker ∥ projector �
    each under a keeper (restart) and a supervisor (dies with us, even when we are kill -9ed)
 """
 
+import gc
 import logging
 import signal
 import threading
@@ -173,6 +174,8 @@ def _apply_topics(settings: Settings) -> None:
         replication_factor=kafka.replication_factor,
         registry_url=settings.registry.url,
     )
+    # Admin clients end in reference cycles; left there, they would complain when the broker stops.
+    gc.collect()
 
 
 def _migrate(settings: Settings) -> None:
