@@ -4,10 +4,12 @@ topics ─► workers ─► pipelines ─► load … faults … ─► load en
 """
 
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -110,7 +112,10 @@ class Run:
         try:
             self.served.all_answered()
         except TimeoutError as error:
-            left.append(f"{error}: {len(self.served.board.outstanding)} outstanding")
+            outstanding = self.served.board.outstanding
+            left.append(f"{error}: {len(outstanding)} outstanding")
+            for operation in outstanding:
+                self.served.history.add(replace(operation, phase="unknown", t=time.time()))
         runs = _Runs(self.served.connection, self.served.topics)
         try:
             until_still(runs.all_ended, lambda: runs.read, "the end of each execution")
@@ -165,7 +170,8 @@ class _Runs:
 
     def all_ended(self) -> bool:
         """Read on; whether every partition was read to its end and no execution is open."""
-        for message in self._consumer.consume(5_000, 0.2):
+        messages: list[Any] = self._consumer.consume(5_000, 0.2)
+        for message in messages:
             if message.error() is not None:
                 self._at_end.add(message.partition())
                 continue

@@ -149,7 +149,8 @@ class TopicReader:
         left = dict(ends)
         deadline = time.monotonic() + WITHIN_S
         while left:
-            for message in consumer.consume(5_000, 0.5):
+            messages: list[Any] = consumer.consume(5_000, 0.5)
+            for message in messages:
                 error = message.error()
                 if error is None:
                     found.append(message)
