@@ -70,9 +70,15 @@ class Opening:
 
 
 def fence(
-    places: Collection[Place], own_id: str, index: StreamIndex
+    places: Collection[Place],
+    own_id: str,
+    index: StreamIndex,
+    repairable: Collection[str] = (),
 ) -> Generator[Action, Any, Opening]:
-    """Drive with `send(result)`; the return value is what the lane may open."""
+    """Drive with `send(result)`; the return value is what the lane may open.
+
+    `repairable` are the keys of events that the lane holds and would write again.
+    """
     fenced = {own_id, ""}
     while True:
         seen: GroupSeen = yield ReadGroup(places)
@@ -90,7 +96,8 @@ def fence(
     broken = {
         place: metadata.last_event_key
         for place, (_, metadata) in stable.items()
-        if not _holds(index, place, metadata.last_event_key)
+        if metadata.last_event_key not in repairable
+        and not _holds(index, place, metadata.last_event_key)
     }
     sound = {place: found for place, found in stable.items() if place not in broken}
     return Opening(

@@ -107,7 +107,7 @@ class Judge:
                 None, dead="command.unreadable: the header ce_id is missing or too long"
             )
         identity = Identity(record.context, aggregate_id, command_id)
-        content = self._hash(record, text(headers, "ce_expectedversion"))
+        content = self._hash(record, _expected(headers))
         known = view.answer(identity)
         if known is not None:
             return _known(known, content)
@@ -148,7 +148,7 @@ class Judge:
         """The answer to a command that could not be judged now."""
         headers = header_map(record.headers)
         identity = Identity(record.context, _aggregate_id(record), text(headers, "ce_id"))
-        content = self._hash(record, text(headers, "ce_expectedversion"))
+        content = self._hash(record, _expected(headers))
         return _unavailable(identity, content, "owner.unavailable", what)
 
     def _hash(self, record: CommandRecord, expected: str) -> str:
@@ -184,7 +184,7 @@ class Judge:
                 "they must be equal",
             )
         version, state = view.state(context, identity.aggregate_id)
-        expected = parse_expected_version(text(headers, "ce_expectedversion"))
+        expected = parse_expected_version(_expected(headers))
         if not expected.accepts(version):
             raise _conflict(context, identity.aggregate_id, version, expected)
         pipeline = None
@@ -320,6 +320,11 @@ def _authorize(aggregate_id: str) -> None:
             "command.denied",
             f"{aggregate_id!r} belongs to another tenant than {DEFAULT_TENANT!r}",
         )
+
+
+def _expected(headers: dict[str, bytes]) -> str:
+    """The header as text; bytes that are no UTF-8 must not pass for a header left out."""
+    return headers.get("ce_expectedversion", b"").decode(errors="replace")
 
 
 def _lenient(expected: str) -> ExpectedVersion:

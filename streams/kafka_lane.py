@@ -153,10 +153,12 @@ class KafkaLane(threading.Thread):
             os._exit(EXIT_INTERNAL)
 
     def _turn(self) -> None:
-        self._receive(None if not self._lane.waiting else IDLE_S)
+        news = self._wait(None if not self._lane.waiting else IDLE_S)
         with self._lock:
-            for place, end in self._ends(self._lane.wanted_ends()).items():
-                self._lane.on_end(place, end)
+            # Under the lock, or a rebalance could slip in between check and queue.
+            for tell in news:
+                tell()
+            self._look_up_ends()
             transaction = self._lane.step(datetime.now(UTC))
             if transaction is None:
                 return
@@ -175,14 +177,23 @@ class KafkaLane(threading.Thread):
         self._tailer.answer(settled.repeats)
         self._on_settled(settled)
 
-    def _receive(self, timeout_s: float | None) -> None:
-        """Take everything that is queued; waits only where there is nothing."""
+    def _wait(self, timeout_s: float | None) -> list[Callable[[], None]]:
+        """Everything that is in the inbox; waits only where there is nothing."""
+        news = []
         try:
-            self._inbox.get(timeout=timeout_s)()
+            news.append(self._inbox.get(timeout=timeout_s))
             while True:
-                self._inbox.get_nowait()()
+                news.append(self._inbox.get_nowait())
         except queue.Empty:
-            return
+            return news
+
+    def _look_up_ends(self) -> None:
+        try:
+            for place, end in self._ends(self._lane.wanted_ends()).items():
+                self._lane.on_end(place, end)
+        except KafkaException as error:
+            # What is parked is answered `unavailable` when its time is up.
+            log.warning("ends_not_known", what=str(error))
 
     def _act(self, action: Action, error: TransactionError, transaction: Transaction) -> None:
         log.warning(
@@ -231,7 +242,9 @@ class KafkaLane(threading.Thread):
 
     def _fence(self, opened: _Opened) -> Opening:
         self._writer.connect()
-        steps = fence(opened.places, self._writer_id, self._index)
+        steps = fence(
+            opened.places, self._writer_id, self._index, self._lane.unseen(opened.generation)
+        )
         result: Any = None
         seconds: dict[str, float] = {}
         while True:

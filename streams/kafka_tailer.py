@@ -276,9 +276,13 @@ class KafkaTailer(threading.Thread):
 
     def _look_up_ends(self) -> None:
         wanted = self._tailer.wanted_ends()
-        if wanted:
+        if not wanted:
+            return
+        try:
             for place, end in self._ends({place: self.topic(place) for place in wanted}).items():
                 self._tailer.on_end(place, end)
+        except KafkaException as error:
+            log.warning("ends_not_known", what=str(error))
 
     def _commit_answered(self) -> None:
         """Commit how far is answered, but never past an answer that is still on its way."""

@@ -85,6 +85,8 @@ class KafkaWriter:
             producer.commit_transaction(COMMIT_TIMEOUT_S)
         except KafkaException as error:
             return self._failed(producer, error.args[0])
+        except BufferError as error:
+            return TransactionError("_QUEUE_FULL", str(error))
         written = {write.place for write in transaction.writes if write.place}
         if ends.keys() != written:
             # Committed, yet not all reports came: learn from the log what is there.

@@ -135,6 +135,13 @@ class Lane:
         parked = [c for p in self._parked.values() for c in (p.record, *p.behind)]
         return deque((*parked, *self._queue))
 
+    def unseen(self, generation: int) -> frozenset[str]:
+        """Keys of events that are committed in `generation` but not seen in the log yet."""
+        if generation != self._generation:
+            return frozenset()
+        waiting = (event for _, events in self._unseen for event in events)
+        return frozenset(event.key.decode() for event in (*waiting, *self._repairs))
+
     # ── input ────────────────────────────────────────────────────────────────────────────
 
     def take(self, generation: int, records: Iterable[CommandRecord]) -> None:

@@ -1,6 +1,6 @@
 """The fence asks in one order only, shuts out the dead, and opens nothing that lacks an event."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import Any
 
 import pytest
@@ -33,8 +33,12 @@ def by(writer: str, last: str = "") -> CommitMetadata:
 class Script:
     """Answers the fence's actions in turn and keeps what it asked."""
 
-    def __init__(self, index: MemoryStreamIndex | None = None) -> None:
-        self.steps: Generator[Any, Any, Opening] = fence(PLACES, OWN, index or MemoryStreamIndex())
+    def __init__(
+        self, index: MemoryStreamIndex | None = None, repairable: Collection[str] = ()
+    ) -> None:
+        self.steps: Generator[Any, Any, Opening] = fence(
+            PLACES, OWN, index or MemoryStreamIndex(), repairable
+        )
         self.asked: list[Any] = [next(self.steps)]
         self.opening: Opening | None = None
 
@@ -134,3 +138,11 @@ def test_metadata_that_nobody_of_ours_wrote_names_no_event(text: str | None) -> 
 def test_metadata_comes_back_as_it_was_written() -> None:
     metadata = CommitMetadata("w-1", "http://127.0.0.1:1", "ä#000000000001")
     assert parse(metadata.text()) == metadata
+
+
+def test_a_missing_event_that_the_lane_still_holds_keeps_its_place_open() -> None:
+    lost = "a#b#000000000003"
+    script = Script(index_with("a#b", 2), repairable=[lost]).says(seen(NEVER))
+    opening = script.opens({HERE: (7, by("w-1", lost)), THERE: (1, NEVER)})
+    assert opening.broken == {}
+    assert opening.offsets == {HERE: 7, THERE: 1}

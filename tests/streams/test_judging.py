@@ -220,6 +220,11 @@ def test_an_expected_version_that_is_none_is_refused(expected: str) -> None:
     assert code(record(create(P), expected=expected)) == "command.invalid_expected_version"
 
 
+def test_an_expected_version_that_is_no_text_does_not_pass_for_none_given() -> None:
+    headers = [("ce_id", ID.encode()), ("ce_expectedversion", b"\xff3")]
+    assert code(record(create(P), headers=headers)) == "command.invalid_expected_version"
+
+
 # ── decisions ────────────────────────────────────────────────────────────────────────────
 
 
