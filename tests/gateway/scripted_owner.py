@@ -1,6 +1,7 @@
 """An owner of aggregates that answers as a test's script says, over real topics."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.codec import Codec
 from streams.answers import ACCEPTED, Answer, outcome_headers, outcome_value
+from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
 from streams.records import Identity, command_hash, header_map, parse_expected_version, text
 from streams.topics import Topics
@@ -34,10 +36,17 @@ class ScriptedOwner:
         )
         places = [TopicPartition(topics.commands("pipeline"), p) for p in range(partitions)]
         for place in places:
-            place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+            place.offset = self._end(place)
         self._consumer.assign(places)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _end(self, place: TopicPartition) -> int:
+        # Just after a topic was made, not every part of the broker knows its leader.
+        def look() -> int:
+            return int(self._consumer.get_watermark_offsets(place, timeout=10)[1])
+
+        return until_answered(look, time.monotonic() + WITHIN_S)
 
     def __enter__(self) -> "ScriptedOwner":
         self._thread.start()
