@@ -126,7 +126,9 @@ class KafkaTailer(threading.Thread):
 
     def _read(self, consumer: Consumer, at: int) -> tuple[list[EventRecord], int]:
         events = []
-        for message in consumer.consume(BATCH, 1.0):
+        first = consumer.poll(1.0)
+        # consume() waits for a full batch: a second for each partition that has less to answer.
+        for message in [] if first is None else [first, *consumer.consume(BATCH, 0)]:
             error = message.error()
             if error is None:
                 event = self._event(message)
@@ -295,6 +297,8 @@ class KafkaTailer(threading.Thread):
             for place, offset in answered.items()
             if place not in self._again
         ]
+        if not offsets:
+            return
         try:
             self._commits.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:

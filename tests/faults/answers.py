@@ -28,7 +28,7 @@ class Board:
         self._versions: dict[str, int] = {}
         self._waiting: Counter[str] = Counter()
         self._by_pid: Counter[int] = Counter()
-        self._accepted = 0
+        self._accepted = self._answers = 0
         self._by_place: Counter[tuple[int, str, int]] = Counter()
 
     def sent(self, operation: Operation) -> None:
@@ -50,18 +50,21 @@ class Board:
         content = (identity.context, identity.aggregate_id, identity.command_id), answer.hash
         partition = partition_of(identity.aggregate_id, self._partitions)
         with self._lock:
-            self._settle(content)
-            self._by_pid[pid] += 1
-            self._by_place[pid, identity.context, partition] += 1
+            self._answers += 1
+            if self._settle(content):
+                self._by_pid[pid] += 1
+                self._by_place[pid, identity.context, partition] += 1
             self._accepted += answer.status == ACCEPTED
             if answer.versions:
                 known = self._versions.get(identity.aggregate_id, 0)
                 self._versions[identity.aggregate_id] = max(known, answer.versions[-1])
             return self._asked.get(content)
 
-    def _settle(self, content: tuple[Identity, str]) -> None:
-        if (operation := self._outstanding.pop(content, None)) is not None:
+    def _settle(self, content: tuple[Identity, str]) -> bool:
+        operation = self._outstanding.pop(content, None)
+        if operation is not None:
             self._waiting[operation.aggregate] -= 1
+        return operation is not None
 
     @property
     def outstanding(self) -> list[Operation]:
@@ -75,7 +78,7 @@ class Board:
     @property
     def answers(self) -> int:
         with self._lock:
-            return self._by_pid.total()
+            return self._answers
 
     def version(self, aggregate: str) -> int:
         """The last version of an aggregate that an answer told of."""
@@ -86,11 +89,11 @@ class Board:
         return not self._waiting[aggregate]
 
     def answers_of(self, pid: int) -> int:
-        """How many answers a process has given."""
+        """How many commands a process was the first to answer."""
         return self._by_pid[pid]
 
     def answers_by_others(self, pid: int, places: frozenset[tuple[str, int]] | None = None) -> int:
-        """Answers of all processes but this one, for all places or for some."""
+        """First answers of all processes but this one, for all places or for some."""
         with self._lock:
             return sum(
                 count

@@ -1,0 +1,77 @@
+"""What a dead worker left unanswered is answered at once by the next, partition by partition."""
+
+import time
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from confluent_kafka import Producer
+
+from domain.pipeline.pipeline import PipelineActivated
+from streams import topics_admin
+from streams.connection import Connection
+from streams.kafka_group import KafkaGroup
+from streams.kafka_tailer import KafkaTailer
+from streams.memory_stream_index import MemoryStreamIndex
+from streams.registry import load_registry
+from streams.tailer import Tailer
+from streams.topics import Topics, event_key, partition_of
+from tests.faults import topic_dump
+from tests.faults.running import PARTITIONS
+from tests.faults.workers import until
+
+pytestmark = pytest.mark.kafka
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+TURN_S = 1.0
+"""What waiting for a batch that never fills would cost for each partition."""
+
+
+def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
+    kafka: str, kafka_prefix: str
+) -> None:
+    connection, topics = Connection(kafka), Topics(kafka_prefix)
+    topics_admin.apply(connection, topics, partitions=PARTITIONS)
+    codec = load_registry(connection, topics, None).codec()
+    names = [f"left-{number}" for number in range(40)]
+    producer = Producer(connection.client(linger_ms=0))
+    for name in names:
+        event = PipelineActivated(name, "anonymous", AT, "")
+        producer.produce(
+            topics.events("pipeline"),
+            key=event_key(name, 1),
+            value=codec.encode(event),
+            partition=partition_of(name, PARTITIONS),
+            headers=[
+                ("ce_id", str(uuid.uuid4()).encode()),
+                ("ce_source", b"flexcore/worker"),
+                ("ce_commandid", str(uuid.uuid4()).encode()),
+                ("ce_commandhash", name.encode()),
+                ("ce_txnindex", b"0"),
+                ("ce_txncount", b"1"),
+            ],
+        )
+    assert producer.flush(30) == 0
+    index = MemoryStreamIndex()
+    tailer = KafkaTailer(
+        connection,
+        topics,
+        codec,
+        Tailer(index),
+        partitions=PARTITIONS,
+        answer_partition=0,
+        source="flexcore/worker/0/1",
+        ends=KafkaGroup(connection, topics).ends,
+    )
+    tailer.start()
+    try:
+        until(lambda: all(index.last_version("pipeline", n) for n in names), 30, "every event")
+        places = [("pipeline", number) for number in range(PARTITIONS)]
+        began = time.monotonic()
+        tailer.own(places, lambda place: index.position(*place))
+        took_s = time.monotonic() - began
+    finally:
+        tailer.stop()
+    dump = topic_dump.take(connection, topics, codec, PARTITIONS)
+    assert sorted(answer.aggregate for answer in dump.answers) == sorted(names)
+    assert took_s < PARTITIONS * TURN_S
