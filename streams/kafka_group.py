@@ -1,6 +1,7 @@
 """What the fence asks of Kafka: the group's commits and members, and true ends of partitions."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -29,9 +30,9 @@ class KafkaGroup:
         """Last commits, pending or not, and the live members' ids. Raises KafkaException."""
         committed = self._committed(places, "read_uncommitted", ASK_TIMEOUT_S)
         group = self._topics.worker_group
-        future = self._admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group]
+        described = self._admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)
         # A worker's client id is its writer id.
-        members = {member.client_id for member in future.result().members}
+        members = {member.client_id for member in self._result(described[group]).members}
         return GroupSeen({place: parse(p.metadata) for place, p in committed.items()}, members)
 
     def stable(
@@ -68,8 +69,16 @@ class KafkaGroup:
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=ASK_TIMEOUT_S,
         )
-        found = {(p.topic, p.partition): future.result().offset for p, future in futures.items()}
+        found = {(p.topic, p.partition): self._result(f).offset for p, f in futures.items()}
         return {place: found[p.topic, p.partition] for place, p in asked.items()}
+
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except KafkaException:
+            # One whose broker was killed may time out for ever; a new one does not.
+            self._admin = AdminClient(self._connection.client())
+            raise
 
     def _committed(
         self, places: Collection[Place], isolation: str, timeout_s: float
