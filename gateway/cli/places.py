@@ -20,7 +20,8 @@ def api_url(options: Common) -> str:
     if options.api_url is not None:
         return options.api_url.rstrip("/")
     settings = _settings()
-    if settings is not None and "api" in settings.model_fields_set:
+    # Port 0 is for starting one on any free port; it says nothing about where that is.
+    if settings is not None and "api" in settings.model_fields_set and settings.api.port:
         return f"http://{_reachable(settings.api.host)}:{settings.api.port}"
     return str(_running(options, settings)["api"])
 
@@ -29,7 +30,8 @@ def projector_url(options: Where) -> str:
     """Base URL of the table views. Raises Unavailable (`stack.not_running`)."""
     settings = _settings()
     if settings is not None and "projector" in settings.model_fields_set:
-        return f"http://127.0.0.1:{settings.projector.web_port}"
+        if port := settings.projector.web_port:
+            return f"http://127.0.0.1:{port}"
     return str(_running(options, settings)["projector"])
 
 

@@ -1,0 +1,92 @@
+"""Every command prints its data in every form: for people, for programs, or the ids alone."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.cli.options import Format
+from gateway.cli.output import View, line_of, show_all
+from tests.cli.served import Served
+from tests.gateway.memory_stack import PIPELINE
+
+RUN = "0b0c7a4e-9d43-4f2a-8d8e-0f5d3a1c6b77"
+COMMANDS: Sequence[tuple[str, str]] = [
+    ("pipeline create --file FILE", "weather"),
+    ("pipeline revise --file FILE", "weather"),
+    ("pipeline activate weather", "weather"),
+    ("pipeline get weather", "weather"),
+    ("pipeline list", "weather"),
+    (f"pipeline execute weather --execution-id {RUN}", RUN),
+    (f"execution get {RUN}", RUN),
+    ("execution list", RUN),
+    (f"execution watch {RUN}", RUN),
+    (f"events read execution/{RUN}", ""),
+    ("table list", "executions"),
+    ("table get executions e1", "e1"),
+]
+"""Command and the id that `-o name` prints; each stands on the ones before."""
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "yaml", "name"])
+def test_every_command_prints_in_every_form(flexcore: Served, tmp_path: Path, form: Format) -> None:
+    file = tmp_path / "weather.json"
+    file.write_text(json.dumps(PIPELINE))
+    for command, name in COMMANDS:
+        if command.startswith("execution"):
+            flexcore.end_run(RUN)
+
+        ran = flexcore.run(*command.replace("FILE", str(file)).split(), "-o", form)
+
+        assert (ran.code, ran.err) == (0, ""), command
+        assert_is(form, ran.out, name)
+
+
+def assert_is(form: Format, out: str, name: str) -> None:
+    """Check that `out` is data in this form, and that of `name` where it holds ids alone."""
+    match form:
+        case "json":
+            assert json.loads(out)
+        case "jsonl":
+            assert all(json.loads(line) for line in out.splitlines())
+        case "yaml":
+            assert yaml.safe_load(out)
+        case "name":
+            assert not name or out.split() == [name]
+        case "table":
+            assert out.strip()
+            assert "{'" not in out
+
+
+def test_schemas_are_listed_without_a_running_stack(flexcore: Served) -> None:
+    listed = flexcore.run_bare("schema", "list", "-o", "name")
+    shown = flexcore.run_bare("schema", "show", "ExecutionStarted")
+
+    assert "flexcore.execution.ExecutionStarted" in listed.out.split()
+    assert shown.json["name"] == "ExecutionStarted"
+
+
+def test_committed_schemas_are_those_of_the_domain(flexcore: Served) -> None:
+    ran = flexcore.run_bare("schema", "write")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("0 of ")
+
+
+def test_a_name_cannot_send_commands_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    view = View(name="name", columns={"NAME": "name"})
+    hostile = {"name": "a\x1b]0;owned\x07\x9b2J"}
+
+    show_all([hostile], view, "table")
+    show_all([hostile], view, "name")
+
+    assert not set(capsys.readouterr().out) & {"\x1b", "\x07", "\x9b"}
+    assert "\x1b" not in line_of(hostile, view, "table")
+
+
+def test_nothing_is_cut_where_output_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_all([{"name": "x" * 500}], View(name="name", columns={"NAME": "name"}), "table")
+
+    assert "x" * 500 in capsys.readouterr().out
