@@ -13,8 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.stack.backends import Backend, choose
+
+# A deadline per example measures the machine: with other work on its cores good code misses it.
+settings.register_profile("flexcore", deadline=None)
+settings.load_profile("flexcore")
 
 
 @pytest.fixture(scope="session")
