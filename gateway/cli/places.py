@@ -29,9 +29,12 @@ def api_url(options: Common) -> str:
 def projector_url(options: Where) -> str:
     """Base URL of the table views. Raises Unavailable (`stack.not_running`)."""
     settings = _settings()
-    if settings is not None and "projector" in settings.model_fields_set:
-        if port := settings.projector.web_port:
-            return f"http://127.0.0.1:{port}"
+    if (
+        settings is not None
+        and "projector" in settings.model_fields_set
+        and (port := settings.projector.web_port)
+    ):
+        return f"http://127.0.0.1:{port}"
     return str(_running(options, settings)["projector"])
 
 
