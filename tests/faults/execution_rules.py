@@ -20,7 +20,9 @@ def check(events: Sequence[LoggedEvent], report: Report) -> None:
     starts = [number for number, kind in enumerate(types) if kind == "ExecutionStarted"]
     report.counts["executions"] += 1
     report.counts["steps_done"] += types.count("PipelineStepCompleted")
-    report.counts["executions_failed"] += types.count("ExecutionFailed")
+    for event in events:
+        if event.type == "ExecutionFailed":
+            report.counts[f"executions failed by {event.code}"] += 1
     report.require(
         [(starts == [0], f"execution {name} starts at {starts}, not once at first")],
         "started-once",

@@ -56,5 +56,14 @@ class Report:
 
     def text(self) -> str:
         """The report as JSON, verdict first."""
-        fields: dict[str, Any] = {"sound": self.sound, **asdict(self)}
+        fields: dict[str, Any] = {
+            "sound": self.sound,
+            "void": self.void,
+            "broken": dict(self.broken),
+            "counts": dict(sorted(self.counts.items())),
+            "violations": [asdict(violation) for violation in self.violations],
+            "faults": [asdict(fault) for fault in self.faults],
+            "exits": self.exits,
+            "folder": self.folder,
+        }
         return json.dumps(fields, indent=2)

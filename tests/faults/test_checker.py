@@ -1,5 +1,6 @@
 """The checker finds every planted corruption and nothing in sound runs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -279,3 +280,11 @@ def test_a_copy_and_a_repair_are_counted() -> None:
     repeated(story)
     counts = check(story.operations, story.dump()).counts
     assert (counts["republished"], counts["out_of_order"]) == (1, 1)
+
+
+def test_a_report_says_first_whether_the_run_was_sound() -> None:
+    story = sound_story()
+    lost_event(story)
+    report = json.loads(check(story.operations, story.dump()).text())
+    assert next(iter(report)) == "sound"
+    assert (report["sound"], report["counts"]["executions"]) == (False, 1)

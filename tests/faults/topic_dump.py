@@ -29,7 +29,7 @@ Place = tuple[str, int]
 class LoggedEvent:
     """An event as it stands in the log; `digest` is over value and headers.
 
-    `name` is a pipeline's, the last three a step's; empty where the event has none.
+    `name` is a pipeline's, the rest a step's, `code` why it failed; empty where there is none.
     """
 
     context: str
@@ -48,6 +48,7 @@ class LoggedEvent:
     step: str = ""
     attempt: int = 0
     delivery: int = 0
+    code: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -90,24 +91,27 @@ def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) 
     """Read all. Raises KafkaException, TimeoutError where a topic cannot be read to its end."""
     reader = TopicReader(connection, topics, partitions)
     events: list[LoggedEvent] = []
-    raw: list[LoggedEvent] = []
+    aborted: list[LoggedEvent] = []
     delivered: set[Identity] = set()
     ends: dict[Place, int] = {}
     for context in CONTEXTS:
         topic = topics.events(context)
-        events += [_event(context, m, codec) for m in reader.read(topic, "read_committed")]
-        raw += [_event(context, m, codec) for m in reader.read(topic, "read_uncommitted")]
+        visible = [_event(context, m, codec) for m in reader.read(topic, "read_committed")]
+        places = {(event.partition, event.offset) for event in visible}
+        raw = reader.read(topic, "read_uncommitted")
+        unseen = [m for m in raw if (m.partition(), m.offset()) not in places]
+        aborted += [_event(context, m, codec) for m in unseen]
+        events += visible
         for message in reader.read(topics.commands(context), "read_committed"):
             place = context, message.partition()
             ends[place] = message.offset() + 1
             command_id = text(header_map(message.headers()), "ce_id")
             delivered.add((context, _text(message.key()), command_id))
-    visible = {(event.context, event.partition, event.offset) for event in events}
     return Dump(
         partitions=partitions,
         events=events,
         answers=[_answer(m, codec) for m in reader.read(topics.outcomes, "read_committed")],
-        aborted=[e for e in raw if (e.context, e.partition, e.offset) not in visible],
+        aborted=aborted,
         delivered=frozenset(delivered),
         ends=ends,
         committed=_committed(connection, topics, partitions),
@@ -119,7 +123,15 @@ def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) 
 class TopicReader:
     """Reads whole topics; `stuck` collects where read_committed could not come to the end."""
 
-    def __init__(self, connection: Connection, topics: Topics, partitions: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        topics: Topics,
+        partitions: int,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
+        self._within_s = within_s
         self._connection = connection
         self._group = KafkaGroup(connection, topics)
         self._partitions = partitions
@@ -147,7 +159,7 @@ class TopicReader:
     def _to_ends(self, consumer: Consumer, topic: str, ends: dict[int, int]) -> list[Any]:
         found: list[Any] = []
         left = dict(ends)
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + self._within_s
         while left:
             messages: list[Any] = consumer.consume(5_000, 0.5)
             for message in messages:
@@ -195,6 +207,7 @@ def _event(context: str, message: Any, codec: Codec) -> LoggedEvent:
         step=getattr(body, "step_id", None) or "",
         attempt=getattr(body, "attempt", 0),
         delivery=getattr(body, "delivery", 0),
+        code=getattr(body, "error_code", ""),
     )
 
 
