@@ -55,7 +55,8 @@ def host_commands(
         places = [
             (names[tp.topic], tp.partition) for tp in app.consumer.assignment() if tp.topic in names
         ]
-        coordinator = app.consumer._thread._consumer._coordinator
+        consumer: Any = app.consumer
+        coordinator = consumer._thread._consumer._coordinator
         group = group_metadata(
             app.conf.id,
             coordinator.generation,

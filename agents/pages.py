@@ -44,7 +44,8 @@ def add_pages(
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @app.page("/internal/streams/{context}/{aggregate_id}/events")
-    async def events(_self: Any, request: Any, context: str, aggregate_id: str) -> Any:
+    async def events(_self: Any, request: Any, **match: str) -> Any:
+        context, aggregate_id = match["context"], match["aggregate_id"]
         place = context, partition_of(aggregate_id, partitions)
         if context not in CONTEXTS:
             return web.Response(status=404)

@@ -15,20 +15,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from confluent_kafka import (
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from domain.errors import Unavailable
 from streams.broker_wait import REQUEST_S, WITHIN_S, until_answered
 from streams.connection import Connection
 from streams.registry import Latest, Registered, Registry, canonical, no_version
 from streams.topics import Topics
+from streams.true_ends import true_ends
 
 log = logging.getLogger("flexcore.registry")
 
@@ -109,7 +108,6 @@ class EmbeddedRegistry(Registry):
         self._connection = connection
         self._within_s = within_s
         self._clock = clock
-        self._admin = AdminClient(connection.client())
         self._place = TopicPartition(topics.schemas, 0)
         self._lock = threading.Lock()
         self._log = SchemaLog()
@@ -201,20 +199,10 @@ class EmbeddedRegistry(Registry):
         self._next = end
 
     def _end(self) -> int:
-        """The true end: a read_committed one hides what an open transaction has written."""
-
-        latest = OffsetSpec.latest()
-        assert latest is not None
-
-        def look() -> int:
-            asked = self._admin.list_offsets(
-                {self._place: latest},
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=REQUEST_S,
-            )
-            return int(asked[self._place].result().offset)
-
-        return until_answered(look, time.monotonic() + self._within_s)
+        place = self._place.topic, self._place.partition
+        return until_answered(
+            lambda: true_ends(self._connection, [place])[place], time.monotonic() + self._within_s
+        )
 
 
 def _records(connection: Connection, topic: str, start: int, end: int) -> Iterator[Message]:

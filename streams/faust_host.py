@@ -46,13 +46,14 @@ class HostThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        self._consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        consumer: Any = self._consumer
+        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
 
 
 class HostConsumer(driver.Consumer):
     """Collapses each fetch of a batch topic and leaves the offsets of commands to the lane."""
 
-    app: "HostApp"
+    app: Any
 
     def _new_consumer_thread(self) -> HostThread:
         return HostThread(self, loop=self.loop, beacon=self.beacon)

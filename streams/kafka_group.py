@@ -1,16 +1,16 @@
 """What the fence asks of Kafka: the group's commits and members, and true ends of partitions."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.commit_metadata import CommitMetadata, parse
 from streams.connection import Connection
 from streams.fence import GroupSeen
 from streams.kafka_writer import transactional_ids, transactional_producer
 from streams.topics import Topics
+from streams.true_ends import true_ends
 from streams.turn import Place
 
 ASK_TIMEOUT_S = 5.0
@@ -24,15 +24,16 @@ class KafkaGroup:
     def __init__(self, connection: Connection, topics: Topics) -> None:
         self._connection = connection
         self._topics = topics
-        self._admin = AdminClient(connection.client())
 
     def seen(self, places: Collection[Place]) -> GroupSeen:
         """Last commits, pending or not, and the live members' ids. Raises KafkaException."""
         committed = self._committed(places, "read_uncommitted", ASK_TIMEOUT_S)
         group = self._topics.worker_group
-        described = self._admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)
+        # A new client each time: one whose broker was killed may time out for ever.
+        admin = AdminClient(self._connection.client())
+        described = admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)
         # A worker's client id is its writer id.
-        members = {member.client_id for member in self._result(described[group]).members}
+        members = {member.client_id for member in described[group].result().members}
         return GroupSeen({place: parse(p.metadata) for place, p in committed.items()}, members)
 
     def stable(
@@ -57,28 +58,11 @@ class KafkaGroup:
                 transactional_producer(self._connection, transactional_id)
 
     def ends(self, topic_partitions: Mapping[Place, str]) -> Mapping[Place, int]:
-        """The true end of each place; a read_committed consumer's watermark is the LSO instead.
-
-        Raises KafkaException.
-        """
-        asked = {
-            place: TopicPartition(topic, place[1]) for place, topic in topic_partitions.items()
-        }
-        futures = self._admin.list_offsets(
-            {partition: OffsetSpec.latest() for partition in asked.values()},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=ASK_TIMEOUT_S,
+        """The true end of each place. Raises KafkaException."""
+        ends = true_ends(
+            self._connection, [(topic, place[1]) for place, topic in topic_partitions.items()]
         )
-        found = {(p.topic, p.partition): self._result(f).offset for p, f in futures.items()}
-        return {place: found[p.topic, p.partition] for place, p in asked.items()}
-
-    def _result(self, future: Any) -> Any:
-        try:
-            return future.result()
-        except KafkaException:
-            # One whose broker was killed may time out for ever; a new one does not.
-            self._admin = AdminClient(self._connection.client())
-            raise
+        return {place: ends[topic, place[1]] for place, topic in topic_partitions.items()}
 
     def _committed(
         self, places: Collection[Place], isolation: str, timeout_s: float

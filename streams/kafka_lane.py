@@ -167,15 +167,16 @@ class KafkaLane(threading.Thread):
             self._on_commit_s(time.monotonic() - self._busy_since)
             self._busy_since = None
             if isinstance(result, TransactionError):
-                action = self._lane.failed(result)
+                outcome: Action | Settled = self._lane.failed(result)
             else:
-                settled = self._lane.committed(result)
-                self._reopens = 0
-        if isinstance(result, TransactionError):
-            self._act(action, result, transaction)
-            return
-        self._tailer.answer(settled.repeats)
-        self._on_settled(settled)
+                outcome = self._lane.committed(result)
+        if isinstance(outcome, Settled):
+            self._reopens = 0
+            self._tailer.answer(outcome.repeats)
+            self._on_settled(outcome)
+        else:
+            assert isinstance(result, TransactionError)
+            self._act(outcome, result, transaction)
 
     def _wait(self, timeout_s: float | None) -> list[Callable[[], None]]:
         """Everything that is in the inbox; waits only where there is nothing."""

@@ -134,9 +134,9 @@ class KafkaTailer(threading.Thread):
                 event = self._event(message)
                 if event is not None:
                     events.append(event)
-                at = message.offset() + 1
+                at = (message.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                at = message.offset()
+                at = message.offset() or 0
             else:
                 raise KafkaException(error)
         return events, at

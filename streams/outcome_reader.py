@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (
-    AdminClient,
-    OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - documented there
+    AdminClient,  # pyright: ignore[reportPrivateImportUsage] - documented there
 )
 
 from domain.errors import Unavailable, Unreadable
 from schemas.codec import Codec
 from streams.answers import Answer, read_outcome
-from streams.broker_wait import REQUEST_S, WITHIN_S, until_answered
+from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
 from streams.records import header_map, text
 from streams.topics import Topics
+from streams.true_ends import true_ends
 
 log = logging.getLogger("flexcore.outcomes")
 
@@ -93,26 +93,11 @@ class OutcomeReader:
             raise Unavailable("broker.unavailable", f"Kafka is away: {error}") from error
 
     def _ends(self) -> list[TopicPartition]:
-        # The watermarks of a read_committed consumer stop at open transactions: an answer that
-        # was written before we start would be read as new.
-        admin = AdminClient(self._connection.client())
-        latest = OffsetSpec.latest()
-        assert latest is not None
-
-        def look() -> list[TopicPartition]:
-            asked: dict[TopicPartition, OffsetSpec] = {
-                TopicPartition(self._topic, partition): latest
-                for partition in range(self._partitions)
-            }
-            answers = admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_S
-            )
-            return [
-                TopicPartition(place.topic, place.partition, answer.result().offset)
-                for place, answer in answers.items()
-            ]
-
-        return until_answered(look, time.monotonic() + WITHIN_S)
+        asked = [(self._topic, partition) for partition in range(self._partitions)]
+        ends = until_answered(
+            lambda: true_ends(self._connection, asked), time.monotonic() + WITHIN_S
+        )
+        return [TopicPartition(topic, partition, end) for (topic, partition), end in ends.items()]
 
     def _read(
         self,
