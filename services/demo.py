@@ -47,9 +47,10 @@ def run_demo(data_dir: Path, *, stay: bool) -> int:
     """
     with _stack(data_dir) as running:
         code = _run_example(running.endpoints)
+        ends = running.stack is not None and not stay
         if code == 0:
-            _tell_next(running.endpoints)
-        if stay and code == 0 and running.stack is not None:
+            _tell_next(running.endpoints, ends=ends)
+        if code == 0 and not ends and running.stack is not None:
             tell("\nThe stack stays up; Ctrl-C ends it.")
             running.stack.wait()
             tell("stopping")
@@ -125,17 +126,17 @@ def _print_result(url: str, execution_id: str) -> None:
     console().print(table([{**row, "month": MONTHS[row["month"] - 1]} for row in rows], RESULT))
 
 
-def _tell_next(endpoints: Endpoints) -> None:
-    places = {
-        "API": f"{endpoints.api}/docs",
-        "tables": f"{endpoints.projector}/v1/tables",
-        "registry": f"{endpoints.registry}/subjects",
-        "Kafka": endpoints.kafka,
-    }
-    lines = [f"  {name:<9} {url}" for name, url in places.items()]
-    tell("\n" + "\n".join(lines))
+def _tell_next(endpoints: Endpoints, *, ends: bool) -> None:
+    if not ends:
+        tell(
+            f"\n  API       {endpoints.api}/docs\n"
+            f"  tables    {endpoints.projector}/v1/tables\n"
+            f"  registry  {endpoints.registry}/subjects\n"
+            f"  Kafka     {endpoints.kafka}"
+        )
+    when = "once the stack runs again (flexcore dev)" if ends else "in another terminal"
     tell(
-        "\nTry next, in another terminal:\n"
+        f"\nTry next, {when}:\n"
         f"  ./flexcore pipeline execute {EXAMPLE} --wait 30\n"
         f"  ./flexcore events read pipeline/{EXAMPLE}\n"
         "  ./flexcore execution list -o json"
