@@ -66,6 +66,14 @@ class HostConsumer(driver.Consumer):
         await self.commit()
         await super().on_partitions_revoked(revoked)
 
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        # aiokafka seeks to what is committed, but not where nothing is: what it had fetched there
+        # and a rebalance threw away would never be judged.
+        for tp in self.assignment():
+            if tp.topic in self.app.transactional_topics and not self._committed_offset.get(tp):
+                await self.seek(tp, 0)
+
     async def _wait_next_records(self, timeout: float) -> Any:
         records, active = await super()._wait_next_records(timeout)
         for tp, batch in (records or {}).items():
