@@ -2,14 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gateway.cli import places
-from gateway.cli.options import WHERE, Where
+from gateway.cli.options import PLACE, WHERE, Place, Where
 from gateway.cli.output import View, show_all, tell
 from services.endpoints import Endpoints
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
 
 PART = View(
     name="role", columns={"PART": "role", "ADDRESS": "address", "READY": "ready", "PIDS": "pids"}
@@ -17,7 +20,7 @@ PART = View(
 ADDRESS = View(name="part", columns={"PART": "part", "ADDRESS": "address"})
 
 
-def demo(*, exit_: Annotated[bool, Parameter(name="--exit")] = False, where: Where = WHERE) -> int:
+def demo(*, exit_: Annotated[bool, Parameter(name="--exit")] = False, place: Place = PLACE) -> int:
     """Start everything, run a real pipeline, show its steps and its result, and stay up.
 
     Parameters
@@ -27,7 +30,7 @@ def demo(*, exit_: Annotated[bool, Parameter(name="--exit")] = False, where: Whe
     """
     from services.demo import run_demo
 
-    return run_demo(places.data_dir(where), stay=not exit_)
+    return run_demo(places.data_dir(place), stay=not exit_)
 
 
 def dev(*, detach: bool = False, where: Where = WHERE) -> None:
@@ -60,11 +63,11 @@ def dev(*, detach: bool = False, where: Where = WHERE) -> None:
         tell("stopping")
 
 
-def stop(*, where: Where = WHERE) -> None:
+def stop(*, place: Place = PLACE) -> None:
     """End the stack that runs over the data folder."""
     from services.dev import stop_stack
 
-    folder = places.data_dir(where)
+    folder = places.data_dir(place)
     tell("stopped" if stop_stack(folder) else f"no stack was running over {folder}")
 
 
@@ -72,8 +75,10 @@ def status(*, where: Where = WHERE) -> int:
     """Show every part with its address, readiness and processes; exit code 6 when one is away."""
     from services.status import status_of
 
-    parts = status_of(places.data_dir(where))
+    folder = places.data_dir(where)
+    parts = status_of(folder)
     show_all([asdict(part) for part in parts], PART, where.output)
+    tell(_durability(settings_of(folder)))
     return 0 if all(part.ready for part in parts) else 6
 
 
@@ -98,11 +103,19 @@ def projector() -> None:
     main()
 
 
-def settings_of(folder: Path, **sections: Any) -> Any:
-    """The settings in force for a stack over `folder`; `sections` go before them."""
+def settings_of(folder: Path) -> "Settings":
+    """The settings in force for a stack over `folder`."""
     from gateway.settings import read
 
-    return read(flags={"data_dir": folder, **sections})
+    return read(flags={"data_dir": folder})
+
+
+def _durability(settings: "Settings") -> str:
+    """What an answered command survives."""
+    copies = settings.kafka.replication_factor
+    if copies > 1:
+        return f"durability B: {copies} copies; an answered command survives the loss of a broker"
+    return "durability A: one copy; an answered command survives every process, not a power loss"
 
 
 def _show_addresses(found: Endpoints, where: Where) -> None:

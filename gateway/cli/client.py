@@ -23,7 +23,7 @@ PATIENCE_S = 10.0
 """A killed worker's partitions are taken over within 8 s; whoever asks meanwhile should not notice."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_FAMILIES = {family.http_status: family for family in reversed(CODES.values())}
+_FAMILIES = {family.http_status: family for family in reversed(FlexCoreError.__subclasses__())}
 """Status → family, for codes of a newer release."""
 
 

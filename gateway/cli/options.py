@@ -10,7 +10,7 @@ Format = Literal["table", "json", "jsonl", "yaml", "name"]
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """How data is printed on stdout."""
 
@@ -24,17 +24,23 @@ class Shown:
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where(Shown):
+@dataclass(frozen=True, kw_only=True)
+class Place:
     """Which FlexCore is meant: the configured one, else the one that runs over the data folder."""
 
     data_dir: Annotated[
-        Path | None, Parameter(help="data folder of a running stack (default: .flexcore)")
+        Path | None, Parameter(help="data folder of a stack (default: .flexcore)")
     ] = None
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class Where(Shown, Place):
+    """What a command takes that shows something of a stack."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Common(Where):
     """What every command of the REST API takes."""
 
@@ -42,7 +48,7 @@ class Common(Where):
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Write:
     """How a command is to be judged."""
 
@@ -57,6 +63,7 @@ class Write:
 
 
 SHOWN = Shown()
+PLACE = Place()
 WHERE = Where()
 COMMON = Common()
 WRITE = Write()

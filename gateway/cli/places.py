@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from domain.errors import Unavailable
-from gateway.cli.options import Common, Where
+from gateway.cli.options import Common, Place
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -26,7 +26,7 @@ def api_url(options: Common) -> str:
     return str(_running(options, settings)["api"])
 
 
-def projector_url(options: Where) -> str:
+def projector_url(options: Place) -> str:
     """Base URL of the table views. Raises Unavailable (`stack.not_running`)."""
     settings = _settings()
     if (
@@ -38,7 +38,7 @@ def projector_url(options: Where) -> str:
     return str(_running(options, settings)["projector"])
 
 
-def kafka(options: Where) -> "tuple[Connection, Settings]":
+def kafka(options: Place) -> "tuple[Connection, Settings]":
     """How to reach Kafka, and the settings in force. Raises Unavailable (`stack.not_running`)."""
     from gateway.settings import read
     from streams.connection import Connection
@@ -49,7 +49,7 @@ def kafka(options: Where) -> "tuple[Connection, Settings]":
     return Connection(str(_running(options, settings)["kafka"])), settings
 
 
-def data_dir(options: Where) -> Path:
+def data_dir(options: Place) -> Path:
     """The data folder that is meant."""
     return _data_dir(options, _settings())
 
@@ -65,7 +65,7 @@ def not_running(folder: Path) -> Unavailable:
     )
 
 
-def _running(options: Where, settings: "Settings | None") -> dict[str, Any]:
+def _running(options: Place, settings: "Settings | None") -> dict[str, Any]:
     folder = _data_dir(options, settings)
     try:
         found: dict[str, Any] = json.loads((folder / "endpoints.json").read_text("utf-8"))
@@ -74,7 +74,7 @@ def _running(options: Where, settings: "Settings | None") -> dict[str, Any]:
     return found
 
 
-def _data_dir(options: Where, settings: "Settings | None") -> Path:
+def _data_dir(options: Place, settings: "Settings | None") -> Path:
     if options.data_dir is not None:
         return options.data_dir
     return DATA_DIR if settings is None else settings.data_dir

@@ -1,6 +1,10 @@
 """Every command prints its data in every form: for people, for programs, or the ids alone."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +13,9 @@ import yaml
 
 from gateway.cli.options import Format
 from gateway.cli.output import View, line_of, show_all
+from services.embedded.jars import ROOT
 from tests.cli.served import Served
-from tests.gateway.memory_stack import PIPELINE
+from tests.gateway.memory_stack import PIPELINE, activate
 
 RUN = "0b0c7a4e-9d43-4f2a-8d8e-0f5d3a1c6b77"
 COMMANDS: Sequence[tuple[str, str]] = [
@@ -84,6 +89,33 @@ def test_a_name_cannot_send_commands_to_a_terminal(capsys: pytest.CaptureFixture
 
     assert not set(capsys.readouterr().out) & {"\x1b", "\x07", "\x9b"}
     assert "\x1b" not in line_of(hostile, view, "table")
+
+
+def test_a_terminal_shows_the_steps_as_a_table_that_changes(flexcore: Served) -> None:
+    activate(flexcore.stack)
+    flexcore.run("pipeline", "execute", "weather", "--execution-id", RUN)
+    flexcore.end_run(RUN)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "services.cli", "execution", "watch", RUN]
+    where = ["--api-url", flexcore.url]
+
+    ran = subprocess.run(
+        [*command, *where],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": "1"},
+        check=True,
+    )
+
+    shown = os.read(ours, 65536).decode()
+    os.close(theirs)
+    os.close(ours)
+    assert ran.stderr == b""
+    assert "STEP" in shown
+    assert "read" in shown
+    assert "succeeded" in shown
+    # Colours are off, moving the cursor is not.
+    assert "\x1b[32m" not in shown
 
 
 def test_nothing_is_cut_where_output_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
