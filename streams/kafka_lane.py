@@ -172,7 +172,6 @@ class KafkaLane(threading.Thread):
                 outcome = self._lane.committed(result)
         if isinstance(outcome, Settled):
             self._reopens = 0
-            self._tailer.answer(outcome.repeats)
             self._on_settled(outcome)
         else:
             assert isinstance(result, TransactionError)

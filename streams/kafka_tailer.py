@@ -100,11 +100,6 @@ class KafkaTailer(threading.Thread):
             self._tailer.disown()
             self._answered, self._again = {}, set()
 
-    def answer(self, answers: Sequence[Answer]) -> None:
-        """Write answers that were given before once more."""
-        with self._lock:
-            self._produce(answers)
-
     def wait_read(self, reached: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `reached()` after some reading; false where time is up."""
         with self._advanced:

@@ -56,10 +56,9 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a commit brought: events for the engine, answers to give again, and counts."""
+    """What a commit brought: events for the engine, and counts."""
 
     events: Sequence[NewEvent]
-    repeats: Sequence[Answer]
     judged: int
     refused: int
     dead: int
@@ -78,7 +77,6 @@ class Turn:
     events: list[NewEvent] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     answers: dict[Identity, Answer] = field(default_factory=dict)
-    repeats: list[Answer] = field(default_factory=list)
     offsets: dict[Place, int] = field(default_factory=dict)
     commands: list[CommandRecord] = field(default_factory=list)
     internal: list[InternalCommand] = field(default_factory=list)
@@ -102,7 +100,7 @@ class Turn:
     def settled(self) -> Settled:
         """What it was, once it is committed; a repaired event is no news to the engine."""
         news = [event for event in self.events if event not in self.repairs]
-        return Settled(news, self.repeats, len(self.commands), self.refused, self.dead)
+        return Settled(news, len(self.commands), self.refused, self.dead)
 
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
         """Take what became of a command, and its offset."""
@@ -116,7 +114,7 @@ class Turn:
             case Repeated(answer):
                 # The answer to events that are not yet seen in the log is still to come.
                 if answer.identity not in self.answers and (answer.position or not answer.versions):
-                    self.repeats.append(answer)
+                    self._outcome(answer)
             case Stray(partition):
                 forwarded = ("ce_forwarded", str(record.partition).encode())
                 topic = self.topics.commands(record.context)

@@ -208,7 +208,6 @@ class Worker:
     def succeed(self, opened: Open) -> Settled:
         self.in_flight = None
         settled = self.lane.committed(opened.ends)
-        self.answer(settled.repeats)
         self.settled.append(settled)
         return settled
 

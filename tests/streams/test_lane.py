@@ -171,9 +171,8 @@ def test_a_duplicate_of_what_is_committed_but_not_read_back_waits_for_the_tailer
     worker.send(create(P), 1)
     worker.turn()
     worker.send(create(P), 1)
-    settled = worker.turn()
-    assert settled is not None
-    assert (settled.repeats, worker.said(1)) == ([], [])
+    worker.turn()
+    assert worker.said(1) == []
     worker.read()
     assert (len(worker.events()), worker.said(1)) == (1, ["accepted"])
 
@@ -185,7 +184,8 @@ def test_a_duplicate_of_what_is_read_back_is_answered_again_with_its_position() 
     worker.send(create(P), 1)
     settled = worker.turn()
     assert settled is not None
-    assert (settled.repeats, settled.events) == ([first], [])
+    assert settled.events == []
+    assert given_answers(worker.kafka) == [first, first]
     assert first.position == "pipeline/0@0"
 
 
