@@ -4,7 +4,7 @@ stack ─► create or revise ─► activate ─► execute ─► steps, live 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ def run_demo(data_dir: Path, *, stay: bool) -> int:
             _tell_next(running.endpoints, ends=ends)
         if code == 0 and not ends and running.stack is not None:
             tell("\nThe stack stays up; Ctrl-C ends it.")
-            running.stack.wait()
+            # Ctrl-C is how it is meant to end, also in the moment before it is waited for.
+            with suppress(KeyboardInterrupt):
+                running.stack.wait()
             tell("stopping")
     return code
 

@@ -1,5 +1,6 @@
 """`flexcore demo | dev | stop | status` and one process each: `api | worker | projector`."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +60,9 @@ def dev(*, detach: bool = False, where: Where = WHERE) -> None:
     with stack:
         _show_addresses(stack.endpoints, where)
         tell("ready; Ctrl-C ends it")
-        stack.wait()
+        # Ctrl-C is how it is meant to end, also in the moment before it is waited for.
+        with suppress(KeyboardInterrupt):
+            stack.wait()
         tell("stopping")
 
 
