@@ -17,8 +17,9 @@ from services.embedded import kafka
 from tests.faults.checker import check
 from tests.faults.history import Fault
 from tests.faults.nemesis import ANSWERS_BETWEEN, Nemesis
+from tests.faults.open_transactions import OpenTransactions
 from tests.faults.report import Report
-from tests.faults.running import Served, running, served
+from tests.faults.running import PARTITIONS, Served, running, served
 
 PAUSE_S = 10.0
 SESSION_S = 6.0
@@ -67,13 +68,19 @@ def _harm(
     serving: Served, kills: int, pauses: int, pause_s: float, chance: random.Random, say: Say
 ) -> Iterator[str]:
     """Do every fault in a random order; yields why it had to be given up."""
-    nemesis = Nemesis(serving.board, serving.history)
-    plan = ["kill"] * kills + ["pause"] * pauses
+    transactions = OpenTransactions(serving.connection, serving.topics, PARTITIONS)
+    nemesis = Nemesis(serving.board, serving.history, transactions)
+    # Every other kill hits a transaction whose events are in the log already.
+    plan = ["kill", "kill in transaction"] * kills
+    plan = plan[:kills] + ["pause"] * pauses
     chance.shuffle(plan)
     for number, kind in enumerate(plan, start=1):
         slot = chance.choice(serving.workers.slots)
         try:
-            fault = nemesis.kill(slot) if kind == "kill" else nemesis.pause(slot, pause_s)
+            if kind == "pause":
+                fault = nemesis.pause(slot, pause_s)
+            else:
+                fault = nemesis.kill(slot, in_transaction=kind != "kill")
         except TimeoutError as error:
             yield f"{kind} {number} of slot {slot.number}: {error}"
             return

@@ -1,6 +1,7 @@
 """Does harm to workers and shows that it hit.
 
-kill   SIGKILL with commands outstanding and steps in flight ─► gone ─► 50 answers of the next process
+kill   SIGKILL with commands outstanding, at any moment or in a transaction whose events are in the
+       log (stopped, looked at, killed or continued and tried again) ─► 50 answers of the next process
 pause  SIGSTOP with steps in flight ─► another worker answers ─► SIGCONT ─► 50 answers after it
 """
 
@@ -15,12 +16,14 @@ import psutil
 
 from tests.faults.answers import Board
 from tests.faults.history import Fault, History
+from tests.faults.open_transactions import OpenTransactions
 from tests.faults.workers import Slot, until
 
 ANSWERS_BETWEEN = 50
 """So many answers show that a worker is at work again before the next fault."""
 WITHIN_S = 180.0
 BUSY_WITHIN_S = 60.0
+TRIES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,15 @@ class Nemesis:
 
     board: Board
     history: History
+    transactions: OpenTransactions
 
-    def kill(self, slot: Slot) -> Fault:
+    def kill(self, slot: Slot, *, in_transaction: bool) -> Fault:
         """kill -9 a worker that has work and wait until its successor has answered enough."""
         steps, outstanding = self._busy(slot)
-        pid, start = slot.pid, time.time()
+        pid = slot.pid
+        torn = self._stop_in_transaction(pid) if in_transaction else []
+        start, hit = time.time(), len(outstanding)
         os.kill(pid, signal.SIGKILL)
-        hit = len(outstanding)
         until(lambda: not _alive(pid), WITHIN_S, f"the end of {pid}")
         accepted = self.board.accepted
         until(lambda: slot.pid not in (0, pid), WITHIN_S, f"a successor of {pid}")
@@ -43,6 +48,7 @@ class Nemesis:
         silent_s = self._await_answers(slot, start)
         evidence = {
             "gone": not _alive(pid),
+            "in_transaction": torn,
             "outstanding": hit,
             "steps_in_flight": steps,
             "successor": successor,
@@ -50,7 +56,21 @@ class Nemesis:
             "answers_of_successor": self.board.answers_of(slot.pid),
             "accepted_after": self.board.accepted - accepted,
         }
-        return self._note("kill", slot, pid, start, hit > 0, evidence)
+        sound = hit > 0 and bool(torn) == in_transaction
+        return self._note("kill", slot, pid, start, sound, evidence)
+
+    def _stop_in_transaction(self, pid: int) -> list[str]:
+        """Stop a process while its events stand uncommitted in the log; returns where, if anywhere."""
+        pause = threading.Event()
+        for attempt in range(TRIES):
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda: _state(pid) == psutil.STATUS_STOPPED, WITHIN_S, f"{pid} stopped")
+            if found := self.transactions.seen():
+                return found
+            os.kill(pid, signal.SIGCONT)
+            # Steps of its own length, so that no rhythm of the lane's is met again and again.
+            pause.wait(0.003 + 0.0007 * (attempt % 31))
+        return []
 
     def pause(self, slot: Slot, seconds: float) -> Fault:
         """Stop a worker for a while, continue it, and wait until it has answered enough."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ COMMITTED, FRESH = 0, 1
 
 
 def test_a_seek_reads_a_partition_without_a_commit_from_its_start(
-    kafka: str, kafka_prefix: str
+    kafka: str, kafka_prefix: str, tmp_path: Path
 ) -> None:
     connection, topics = Connection(kafka), Topics(kafka_prefix)
     topics_admin.apply(connection, topics, partitions=PARTITIONS)
@@ -36,18 +37,20 @@ def test_a_seek_reads_a_partition_without_a_commit_from_its_start(
     group = Consumer(connection.client(group_id=topics.worker_group))
     group.commit(offsets=[TopicPartition(topic, COMMITTED, 2)], asynchronous=False)
     group.close()
-    found = asyncio.run(_read_twice(connection, topics, topic))
+    found = asyncio.run(_read_twice(connection, topics, topic, tmp_path))
     assert found[COMMITTED] == [2, 2]
     assert found[FRESH] == [0, 1, 2, 0, 1, 2]
 
 
-async def _read_twice(connection: Connection, topics: Topics, topic: str) -> dict[int, list[int]]:
+async def _read_twice(
+    connection: Connection, topics: Topics, topic: str, folder: Path
+) -> dict[int, list[int]]:
     """The offsets of both partitions that an agent sees before and after a seek."""
     app = host_app(
         topics.worker_group,
         connection,
         partitions=PARTITIONS,
-        data_dir="unused",
+        data_dir=str(folder),
         session_timeout_s=6.0,
         web_host="127.0.0.1",
         web_port=ports.pick(),
