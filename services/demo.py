@@ -51,9 +51,9 @@ def run_demo(data_dir: Path, *, stay: bool) -> int:
         if code == 0:
             _tell_next(running.endpoints, ends=ends)
         if code == 0 and not ends and running.stack is not None:
-            tell("\nThe stack stays up; Ctrl-C ends it.")
-            # Ctrl-C is how it is meant to end, also in the moment before it is waited for.
+            # Ctrl-C is how it is meant to end, whenever it comes.
             with suppress(KeyboardInterrupt):
+                tell("\nThe stack stays up; Ctrl-C ends it.")
                 running.stack.wait()
             tell("stopping")
     return code

@@ -59,9 +59,9 @@ def dev(*, detach: bool = False, where: Where = WHERE) -> None:
         stack = start_stack(settings, data_dir=folder, on_progress=on_progress)
     with stack:
         _show_addresses(stack.endpoints, where)
-        tell("ready; Ctrl-C ends it")
-        # Ctrl-C is how it is meant to end, also in the moment before it is waited for.
+        # Ctrl-C is how it is meant to end, whenever it comes.
         with suppress(KeyboardInterrupt):
+            tell("ready; Ctrl-C ends it")
             stack.wait()
         tell("stopping")
 
