@@ -44,6 +44,7 @@ COMMANDS = (
     Command("execution", "gateway.cli.execution:app", "Look at runs of pipelines."),
     Command("events", "gateway.cli.events:app", "Read the event store."),
     Command("table", "gateway.cli.table:app", "Look into the Faust tables."),
+    Command("bench", "benchmarks.app:app", "Measure what the stack does a second."),
     Command("schema", "gateway.cli.schema:app", "Look at the Avro schemas."),
 )
 
