@@ -131,8 +131,8 @@ def _count(connection: Connection, topics: Topics, load: Load) -> None:
         for message in consumer.consume(5_000, 1.0):
             if message.error() is not None:
                 left.discard(message.partition())
-            elif (message.key() or b"").startswith(load.key_prefix):
-                keys.add(message.key())
+            elif (key := message.key() or b"").startswith(load.key_prefix):
+                keys.add(key)
     consumer.close()
     if len(keys) != load.committed:
         raise SystemExit(f"{load.committed} commands were accepted, {len(keys)} events are there")

@@ -142,6 +142,7 @@ class Load:
         first = self._consumer.poll(0.05)
         messages = [first, *self._consumer.consume(2_000, 0)] if first is not None else []
         now = time.perf_counter()
+        message: Any
         for message in messages:
             if message.error() is not None:
                 continue

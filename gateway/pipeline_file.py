@@ -4,6 +4,7 @@ bytes ─► size, depth, aliases ─► plain data ─► PipelineIn (strict) �
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -104,13 +105,17 @@ def json_text(value: object, place: str, code: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML whose dates stay text, as JSON has them."""
+    """Safe YAML as 1.2 has it: dates are text, and so are `on`, `off`, `yes` and `no`."""
 
 
+_NOT_IN_JSON = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_IN_JSON]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def read_pipeline_file(data: bytes) -> PipelineFile:

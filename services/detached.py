@@ -84,7 +84,9 @@ def main(data_dir: Path) -> int:
 
 
 def _tell(**fields: Any) -> None:
-    print(json.dumps(fields), flush=True)
+    # Two threads may tell at once: one write per line keeps the lines whole.
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

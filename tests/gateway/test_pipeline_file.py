@@ -148,3 +148,8 @@ def test_steps_are_shown_as_they_were_written(steps: list[dict[str, Any]]) -> No
 def test_whatever_the_bytes_are_the_answer_is_a_file_or_an_error(data: bytes) -> None:
     with suppress(FlexCoreError):
         read_pipeline_file(data).definition()
+
+
+def test_on_and_no_are_words_as_in_yaml_1_2() -> None:
+    data = plain_data(b"on: [month]\ncountry: no\nheader: true\n")
+    assert data == {"on": ["month"], "country": "no", "header": True}
