@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from schemas.codec import Codec
 from streams.answers import ACCEPTED, Answer, read_outcome
+from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
 from streams.kafka_group import KafkaGroup
 from streams.records import header_map, text
@@ -130,7 +131,9 @@ class AnswerReader(threading.Thread):
             )
         )
         places = {("outcomes", number): topics.outcomes for number in range(partitions)}
-        ends = KafkaGroup(connection, topics).ends(places)
+        group = KafkaGroup(connection, topics)
+        # Just after topics are made, not every part of a broker knows their leaders.
+        ends = until_answered(lambda: group.ends(places), time.monotonic() + WITHIN_S)
         self._consumer.assign(
             [TopicPartition(topics.outcomes, number, end) for (_, number), end in ends.items()]
         )

@@ -13,6 +13,8 @@ from tests.faults.topic_dump import Dump, LoggedEvent
 
 Content = tuple[Identity, str]
 """(identity, hash of the content)."""
+Version = tuple[str, str, int]
+"""(context, aggregate id, version)."""
 Events = Mapping[Identity, Sequence[LoggedEvent]]
 NOT_DECIDED = "owner.unavailable"
 UNDELIVERED = "undelivered"
@@ -121,8 +123,8 @@ def _check_expected(
     report: Report,
 ) -> None:
     """Accepted only at the expected version; a conflict only where there can have been one."""
-    known_at: dict[tuple[str, str, int], float] = {}
-    replaced_from: dict[tuple[str, str, int], float] = {}
+    known_at: dict[Version, float] = {}
+    replaced_from: dict[Version, float] = {}
     for content, given in answers.items():
         command = asked.get(content)
         accepted = [answer for answer in given if answer.phase == "ok" and answer.versions]
@@ -138,18 +140,29 @@ def _check_expected(
     for content, given in answers.items():
         command = asked.get(content)
         conflict = next((answer for answer in given if answer.code == CONFLICT), None)
-        if command is None or conflict is None:
-            continue
-        report.counts["conflicts"] += 1
-        if not command.expected.isdecimal():
-            if command.expected not in ("none", "exists"):
-                report.violate("expected-version", f"{content} expected nothing, yet conflicts")
-            continue
-        at = (*command.identity[:2], int(command.expected))
-        stood = known_at.get(at, conflict.t) < command.t
-        if stood and replaced_from.get(at, conflict.t + 1) > conflict.t:
-            what = f"{content} conflicts, while the aggregate stood at {command.expected}"
-            report.violate("false-conflict", what)
+        if command is not None and conflict is not None:
+            _check_conflict(command, conflict, known_at, replaced_from, report)
+
+
+def _check_conflict(
+    command: Operation,
+    conflict: Operation,
+    known_at: Mapping[Version, float],
+    replaced_from: Mapping[Version, float],
+    report: Report,
+) -> None:
+    """`known_at` is when a version was told of, `replaced_from` when its successor was asked for."""
+    report.counts["conflicts"] += 1
+    if not command.expected.isdecimal():
+        if command.expected not in ("none", "exists"):
+            what = f"{command.identity} expected nothing, yet conflicts"
+            report.violate("expected-version", what)
+        return
+    at = (command.context, command.aggregate, int(command.expected))
+    stood = known_at.get(at, conflict.t) < command.t
+    if stood and replaced_from.get(at, conflict.t + 1) > conflict.t:
+        what = f"{command.identity} conflicts, while the aggregate stood at {command.expected}"
+        report.violate("false-conflict", what)
 
 
 def _accepts(expected: str, before: int) -> bool:

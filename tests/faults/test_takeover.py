@@ -2,12 +2,14 @@
 
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import Producer
 
 from domain.pipeline.pipeline import PipelineActivated
+from schemas.codec import Codec
 from streams import topics_admin
 from streams.connection import Connection
 from streams.kafka_group import KafkaGroup
@@ -27,13 +29,10 @@ TURN_S = 1.0
 """What waiting for a batch that never fills would cost for each partition."""
 
 
-def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
-    kafka: str, kafka_prefix: str
+def write_unanswered(
+    connection: Connection, topics: Topics, codec: Codec, names: Sequence[str]
 ) -> None:
-    connection, topics = Connection(kafka), Topics(kafka_prefix)
-    topics_admin.apply(connection, topics, partitions=PARTITIONS)
-    codec = load_registry(connection, topics, None).codec()
-    names = [f"left-{number}" for number in range(40)]
+    """One event each, of a command that nobody has answered."""
     producer = Producer(connection.client(linger_ms=0))
     for name in names:
         event = PipelineActivated(name, "anonymous", AT, "")
@@ -52,6 +51,16 @@ def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
             ],
         )
     assert producer.flush(30) == 0
+
+
+def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
+    kafka: str, kafka_prefix: str
+) -> None:
+    connection, topics = Connection(kafka), Topics(kafka_prefix)
+    topics_admin.apply(connection, topics, partitions=PARTITIONS)
+    codec = load_registry(connection, topics, None).codec()
+    names = [f"left-{number}" for number in range(40)]
+    write_unanswered(connection, topics, codec, names)
     index = MemoryStreamIndex()
     tailer = KafkaTailer(
         connection,

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from domain.contexts import CONTEXTS
 from schemas.codec import Codec
 from streams.answers import read_outcome
+from streams.broker_wait import until_answered
 from streams.connection import Connection
 from streams.kafka_group import KafkaGroup
 from streams.records import header_map, text
@@ -140,7 +141,9 @@ class TopicReader:
     def read(self, topic: str, isolation: str) -> list[Any]:
         """All records in the order of each partition. Raises TimeoutError, KafkaException."""
         numbers = range(self._partitions)
-        ends = self._group.ends({(topic, number): topic for number in numbers})
+        places = {(topic, number): topic for number in numbers}
+        deadline = time.monotonic() + self._within_s
+        ends = until_answered(lambda: self._group.ends(places), deadline)
         consumer = Consumer(
             self._connection.client(
                 group_id=f"{topic}-dump",
