@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from domain.contexts import CONTEXTS
+from domain.errors import Unavailable
 from streams.faust_host import Batch, HostApp, UntouchedSchema
 from streams.group_metadata import group_metadata
 from streams.kafka_lane import EXIT_INTERNAL, KafkaLane, Superseded
@@ -83,7 +84,7 @@ async def _open(
     except Superseded:
         log.info("fence_superseded", generation=generation)
         return
-    except KafkaException:
+    except (KafkaException, Unavailable):
         log.exception("fence_failed", generation=generation)
         os._exit(70)
     except Exception:

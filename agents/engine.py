@@ -3,7 +3,8 @@
     events (committed, or found at a takeover) ──► due steps ──► plugin host ──► internal command
 
 A step runs at least once: what was running when its worker died is delivered again, what has
-completed never is.
+completed never is. Only a step that is about to start is delivered again, so that waiting in a
+queue through many restarts does not count as being lost.
 """
 
 import heapq
@@ -25,6 +26,8 @@ from domain.execution.messages import (
     ExecutionCompleted,
     ExecutionFailed,
     FailStep,
+    PipelineStepCompleted,
+    PipelineStepFailed,
     PipelineStepScheduled,
     RedeliverStep,
 )
@@ -42,8 +45,6 @@ from streams.verdicts import InternalCommand, NewEvent
 log = structlog.get_logger("flexcore.engine")
 
 CONTEXT = "execution"
-MAX_IN_FLIGHT = 256
-"""Steps handed to the plugin host at once; each holds its rendered configuration, ≤ 64 KiB."""
 MAX_MESSAGE = 4_000
 MAX_WAIT_S = 1.0
 OWN_TIMEOUT_S = 60.0
@@ -60,7 +61,10 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Due:
-    """A step that waits for its time or for room; ordered by time."""
+    """A step that waits for its time or for room; ordered by time.
+
+    An orphan was scheduled for a worker that is gone: it is delivered anew before it starts.
+    """
 
     at: datetime
     execution_id: str
@@ -69,6 +73,7 @@ class _Due:
     delivery: int
     cause: str
     correlation: str
+    orphan: bool = False
 
     @property
     def key(self) -> str:
@@ -85,12 +90,16 @@ class Engine:
         codec: Codec,
         send: Callable[[Sequence[InternalCommand]], None],
         partitions: int,
+        *,
+        in_flight: int,
     ) -> None:
+        """`in_flight` steps at most are with the runner at once; the others wait here."""
         self._runner = runner
         self._index = index
         self._codec = codec
         self._send = send
         self._partitions = partitions
+        self._in_flight = in_flight
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._runs: dict[str, Any] = {}
         self._due: list[_Due] = []
@@ -144,24 +153,34 @@ class Engine:
                 self._inbox.get_nowait()()
         except queue.Empty:
             pass
-        while self._due and self._due[0].at <= now and len(self._running) < MAX_IN_FLIGHT:
+        while self._due and self._due[0].at <= now and len(self._running) < self._in_flight:
             self._start(heapq.heappop(self._due))
 
     def next_due(self) -> datetime | None:
         """When the next step may start; `None` while there is none, or no room."""
-        return self._due[0].at if self._due and len(self._running) < MAX_IN_FLIGHT else None
+        return self._due[0].at if self._due and len(self._running) < self._in_flight else None
 
     def _take(self, events: Sequence[NewEvent]) -> None:
-        for event in events:
-            self._fold(event.aggregate_id, event.event)
-            if isinstance(event.event, PipelineStepScheduled):
-                scheduled = event.event
-                self._schedule(
-                    event.aggregate_id,
-                    scheduled.step_id,
-                    Scheduled(scheduled.attempt, scheduled.delivery, scheduled.due_at),
-                    dict(event.headers),
-                )
+        for new in events:
+            event = new.event
+            self._fold(new.aggregate_id, event)
+            if isinstance(event, PipelineStepScheduled):
+                step = Scheduled(event.attempt, event.delivery, event.due_at)
+                due = _due(new.aggregate_id, event.step_id, step, dict(new.headers))
+                if self._release(due.key):
+                    self._start(due)
+                else:
+                    heapq.heappush(self._due, due)
+            elif isinstance(event, PipelineStepCompleted | PipelineStepFailed):
+                self._release(f"{new.aggregate_id}/{event.step_id}/{event.attempt}")
+
+    def _release(self, key: str) -> bool:
+        """Free the place that an orphan holds until its new delivery is decided."""
+        held = self._running.get(key)
+        if held is None or not held.orphan:
+            return False
+        del self._running[key]
+        return True
 
     def _fold(self, execution_id: str, event: Any) -> None:
         state = EXECUTION.evolve(self._runs.get(execution_id, EXECUTION.initial), event)
@@ -171,17 +190,17 @@ class Engine:
         else:
             self._runs[execution_id] = state
 
-    def _schedule(
-        self, execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]
-    ) -> None:
-        heapq.heappush(self._due, _due(execution_id, step_id, step, headers))
-
     def _start(self, due: _Due) -> None:
         state = self._runs.get(due.execution_id)
-        if not isinstance(state, Running) or due.key in self._running:
+        if not isinstance(state, Running) or not _is_current(due, state):
+            return
+        self._running[due.key] = due
+        if due.orphan:
+            log.warning("step_redelivered", key=due.key, delivery=due.delivery)
+            command = RedeliverStep(due.execution_id, due.step_id, due.attempt, due.delivery)
+            self._tell(due, f"redeliver/{due.delivery}", command)
             return
         step = next(step for step in state.definition.steps if step.id == due.step_id)
-        self._running[due.key] = due
         try:
             config = render(orjson.loads(step.with_json), {"steps": _outputs(state)})
         except ExpressionError as error:
@@ -264,25 +283,17 @@ class Engine:
         state = self._runs[execution_id] = EXECUTION.fold(events)
         if not isinstance(state, Running):
             return
-        known = {(due.key, due.delivery) for due in (*self._due, *self._running.values())}
+        # Another worker may have gone on with this run while we were away.
+        self._cancel(lambda due: due.execution_id == execution_id and not _is_current(due, state))
+        known = {due.key for due in (*self._due, *self._running.values())}
         headers = dict(records[-1].headers)
         for step_id, step in state.steps.items():
             if isinstance(step, Scheduled):
-                key = f"{execution_id}/{step_id}/{step.attempt}"
-                if (key, step.delivery) in known:
-                    continue
-                if step.due_at > datetime.now(UTC):
-                    self._schedule(execution_id, step_id, step, headers)
-                else:
-                    self._redeliver(execution_id, step_id, step, headers)
-
-    def _redeliver(
-        self, execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]
-    ) -> None:
-        due = _due(execution_id, step_id, step, headers)
-        log.warning("step_redelivered", key=due.key, delivery=due.delivery)
-        command = RedeliverStep(execution_id, step_id, step.attempt, step.delivery)
-        self._tell(due, f"redeliver/{step.delivery}", command)
+                due = _due(
+                    execution_id, step_id, step, headers, orphan=step.due_at <= datetime.now(UTC)
+                )
+                if due.key not in known:
+                    heapq.heappush(self._due, due)
 
     def _cancel(self, concerned: Callable[[_Due], bool]) -> None:
         """Stop steps; none of them answers after this."""
@@ -298,7 +309,14 @@ class Engine:
         return CONTEXT, partition_of(execution_id, self._partitions)
 
 
-def _due(execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str, bytes]) -> _Due:
+def _due(
+    execution_id: str,
+    step_id: str,
+    step: Scheduled,
+    headers: Mapping[str, bytes],
+    *,
+    orphan: bool = False,
+) -> _Due:
     return _Due(
         at=step.due_at,
         execution_id=execution_id,
@@ -307,6 +325,16 @@ def _due(execution_id: str, step_id: str, step: Scheduled, headers: Mapping[str,
         delivery=step.delivery,
         cause=text(headers, "ce_id"),
         correlation=text(headers, "ce_correlationid"),
+        orphan=orphan,
+    )
+
+
+def _is_current(due: _Due, state: Running) -> bool:
+    """Whether the run still waits for just this delivery."""
+    step = state.steps.get(due.step_id)
+    return isinstance(step, Scheduled) and (step.attempt, step.delivery) == (
+        due.attempt,
+        due.delivery,
     )
 
 

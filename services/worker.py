@@ -50,6 +50,8 @@ log = structlog.get_logger("flexcore.worker")
 HOST = "127.0.0.1"
 STOP_S = 20.0
 EXPIRE_EVERY_S = 60.0
+STEPS_PER_CHILD = 4
+"""Steps with the plugin host per child: enough that none waits for work, few to deliver again."""
 
 
 def main() -> None:
@@ -102,13 +104,15 @@ class Worker:
             source=source,
             ends=group.ends,
         )
-        self.plugins = PluginHost(_plugin_settings(settings, slot_number), on_fatal=_plugins_died)
+        plugins = _plugin_settings(settings, slot_number)
+        self.plugins = PluginHost(plugins, on_fatal=_plugins_died)
         self.engine = Engine(
             self.plugins,
             self.index,
             codec,
             lambda commands: self.lane.take_internal(commands),
             self.partitions,
+            in_flight=STEPS_PER_CHILD * plugins.size,
         )
         # Not SystemRandom: its system call gives the GIL away, for up to 5 ms per command.
         judge = Judge(codec, self.partitions, random.random, expression_problems)

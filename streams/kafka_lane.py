@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
 
+from domain.errors import Unavailable
+from streams.broker_wait import until_answered
 from streams.error_table import Action, TransactionError
 from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
 from streams.kafka_group import KafkaGroup
@@ -36,6 +39,8 @@ and a lane that hangs blocks the rebalance of the whole group."""
 IDLE_S = 0.005
 """How long a lane with unfinished business waits for input before it looks again."""
 MAX_REOPENS = 5
+FENCE_WAIT_S = 20.0
+"""A broker serves again 3 s after a kill -9; beyond this a new process is the better try."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -110,7 +115,9 @@ class KafkaLane(threading.Thread):
         self._tailer.disown()
 
     def open_places(self, places: Collection[Place], generation: int, group: bytes) -> None:
-        """Fence and open. Raises Superseded where another rebalance came, KafkaException."""
+        """Fence and open. Raises Superseded where another rebalance came, else KafkaException or
+        Unavailable where Kafka does not answer.
+        """
         self._open(self._opened, _Opened(generation, group, tuple(places)))
 
     def _open(self, before: _Opened | None, opened: _Opened) -> None:
@@ -227,7 +234,7 @@ class KafkaLane(threading.Thread):
             self._open(opened, again)
         except Superseded:
             log.info("reopening_superseded")
-        except KafkaException as error:
+        except (KafkaException, Unavailable) as error:
             log.error("reopening_failed", what=str(error))  # noqa: TRY400 - the process ends here
             os._exit(EXIT_STUCK)
 
@@ -258,7 +265,7 @@ class KafkaLane(threading.Thread):
             began = time.monotonic()
             match action:
                 case ReadGroup():
-                    result = self._group.seen(action.places)
+                    result = self._answered(partial(self._group.seen, opened.places))
                 case FenceSlots():
                     log.warning("fencing", writers=sorted(action.writers))
                     self._group.fence(action.writers)
@@ -266,10 +273,15 @@ class KafkaLane(threading.Thread):
                     result = self._group.stable(action.places)
                 case ReadEnds():
                     outcomes = {(OUTCOMES, partition) for _, partition in action.places}
-                    result = self._ends({*action.places, *outcomes})
+                    wanted = {*action.places, *outcomes}
+                    result = self._answered(partial(self._ends, wanted))
                 case AwaitRead():
                     self._await_read(action.ends, opened)
             seconds[type(action).__name__] = round(time.monotonic() - began, 3)
+
+    def _answered(self, ask: Callable[[], Any]) -> Any:
+        """What the group says, asked again while its coordinator or a leader moves."""
+        return until_answered(ask, time.monotonic() + FENCE_WAIT_S)
 
     def _ends(self, places: Collection[Place]) -> Mapping[Place, int]:
         if not places:
