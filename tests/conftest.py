@@ -7,6 +7,7 @@ external takes FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL (a role th
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +17,9 @@ import pytest
 from hypothesis import settings
 
 from tests.stack.backends import Backend, choose
+
+# A test run in the background inherits an ignored SIGINT, and so would the programs it interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline per example measures the machine: with other work on its cores good code misses it.
 settings.register_profile("flexcore", deadline=None)

@@ -39,8 +39,6 @@ def test_an_interrupted_demo_leaves_no_process_and_no_traceback(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A test run in the background inherits an ignored SIGINT, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as demo:
         assert demo.stderr is not None
         assert any(when in line for line in demo.stderr), when
