@@ -17,7 +17,6 @@ from domain.errors import (
     FlexCoreError,
     Invalid,
     Refused,
-    TooLarge,
     Unavailable,
     VersionConflict,
 )
@@ -26,6 +25,7 @@ from domain.pipeline.pipeline import Pipeline
 from schemas import catalogue
 from schemas.codec import Codec
 from streams.answers import ACCEPTED, REFUSED, UNAVAILABLE, Answer
+from streams.new_events import Home, Source, new_events
 from streams.records import (
     ANONYMOUS,
     ANY,
@@ -33,20 +33,17 @@ from streams.records import (
     ExpectedVersion,
     Identity,
     command_hash,
-    event_id,
     header_map,
     parse_expected_version,
     text,
-    time_text,
 )
 from streams.stream_index import WINDOW_MS
-from streams.topics import MIB, event_key, partition_of
+from streams.topics import MIB, partition_of
 from streams.verdicts import (
     CommandRecord,
     Decided,
     InternalCommand,
     NeedsPipeline,
-    NewEvent,
     Rejected,
     Repeated,
     Stray,
@@ -58,8 +55,6 @@ MAX_STRAY_BYTES = MIB - 4 * 1024
 """A forwarded command has one more header and must still fit into the commands topic."""
 MAX_MESSAGE = 2_000
 """Characters; outcomes take 1 MiB, and one that does not fit would stop the partition."""
-MAX_EVENT_BYTES = 4 * MIB - 64 * 1024
-"""The topic takes 4 MiB with key, headers and batch overhead."""
 
 
 class View(Protocol):
@@ -136,10 +131,11 @@ class Judge:
         version, state = view.state(context, command.aggregate_id)
         facts = Facts(at=at, actor="engine", chance=self.chance())
         events = context.decider.decide(command.command, state, facts)
-        source = _Source(
+        source = Source(
             command.command_id, "", b"flexcore/engine", command.correlation_id, command.causation_id
         )
-        new = self._new_events(context, command.aggregate_id, version, events, source, at)
+        home = Home(context.name, command.aggregate_id, command.partition)
+        new = new_events(home, version, events, source, at, self.codec)
         after = context.decider.fold(events, state)
         answer = Answer(identity, "", ACCEPTED, tuple(e.version for e in new))
         return Decided(answer, new, after, version + len(new), internal=True)
@@ -200,7 +196,7 @@ class Judge:
             expression_problems=self.expression_problems,
         )
         events = context.decider.decide(command, state, facts)
-        source = _Source(
+        source = Source(
             command_id,
             content,
             b"flexcore/worker",
@@ -208,7 +204,8 @@ class Judge:
             identity.command_id,
             _short(headers, "traceparent"),
         )
-        new = self._new_events(context, identity.aggregate_id, version, events, source, at)
+        home = Home(context.name, identity.aggregate_id, record.partition)
+        new = new_events(home, version, events, source, at, self.codec)
         after = context.decider.fold(events, state)
         answer = Answer(identity, content, ACCEPTED, tuple(event.version for event in new))
         return Decided(answer, new, after, version + len(new))
@@ -221,72 +218,6 @@ class Judge:
                 "command.unknown_type", f"{name} is no command of the context {context.name!r}"
             )
         return self.codec.decode(value)
-
-    def _new_events(
-        self,
-        context: Context,
-        aggregate_id: str,
-        version: int,
-        events: Sequence[Any],
-        source: "_Source",
-        at: datetime,
-    ) -> list[NewEvent]:
-        partition = partition_of(aggregate_id, self.partitions)
-        shared = source.headers(aggregate_id, at, len(events))
-        found = []
-        for index, event in enumerate(events):
-            number = version + 1 + index
-            value = self.codec.encode(event)
-            if len(value) > MAX_EVENT_BYTES:
-                raise TooLarge(
-                    "command.too_large",
-                    f"the event would be {len(value)} bytes; at most {MAX_EVENT_BYTES} fit",
-                )
-            name = catalogue.full_names()[type(event)]
-            headers = [
-                ("ce_id", event_id(source.command_id, context.name, aggregate_id, number).encode()),
-                ("ce_type", name.encode()),
-                ("ce_aggregateversion", str(number).encode()),
-                ("ce_txnindex", str(index).encode()),
-                *shared,
-            ]
-            key = event_key(aggregate_id, number)
-            found.append(
-                NewEvent(context.name, partition, aggregate_id, number, event, key, value, headers)
-            )
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where events come from, as their headers tell it."""
-
-    command_id: uuid.UUID
-    content: str
-    source: bytes
-    correlation_id: str
-    causation_id: str
-    traceparent: str = ""
-
-    def headers(self, aggregate_id: str, at: datetime, count: int) -> list[tuple[str, bytes]]:
-        actor = b"engine" if self.source == b"flexcore/engine" else ANONYMOUS.encode()
-        found = [
-            ("ce_specversion", b"1.0"),
-            ("ce_source", self.source),
-            ("ce_time", time_text(at).encode()),
-            ("ce_subject", aggregate_id.encode()),
-            ("content-type", b"application/avro"),
-            ("ce_tenantid", DEFAULT_TENANT.encode()),
-            ("ce_actorid", actor),
-            ("ce_correlationid", self.correlation_id.encode()),
-            ("ce_causationid", self.causation_id.encode()),
-            ("ce_commandid", str(self.command_id).encode()),
-            ("ce_commandhash", self.content.encode()),
-            ("ce_txncount", str(count).encode()),
-        ]
-        if self.traceparent:
-            found.append(("traceparent", self.traceparent.encode()))
-        return found
 
 
 def _size(record: CommandRecord) -> int:

@@ -8,7 +8,7 @@ written again should it be missing there, so nothing rests on the word of a comm
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,17 +16,18 @@ from typing import Any
 import structlog
 
 from domain.contexts import CONTEXTS, Context
-from domain.errors import Unreadable
 from domain.execution.messages import CompleteStep, FailStep
 from domain.pipeline.pipeline import Pipeline
 from streams.answers import WORKER, Answer
 from streams.commit_metadata import CommitMetadata
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
-from streams.records import EventRecord, Identity
+from streams.records import Identity
+from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn, without_event
+from streams.unseen import Unseen
 from streams.verdicts import (
     CommandRecord,
     Decided,
@@ -39,8 +40,6 @@ from streams.verdicts import (
 log = structlog.get_logger("flexcore.lane")
 
 MAX_PARKED = timedelta(seconds=2)
-MAX_STATES = 50_000
-"""Cached aggregates; at 2 KiB each this is 100 MB."""
 
 
 @dataclass(slots=True)
@@ -80,9 +79,8 @@ class Lane:
         self._internal: deque[InternalCommand] = deque()
         self._repairs: deque[NewEvent] = deque()
         self._parked: dict[Place, _Parked] = {}
-        self._states: dict[tuple[str, str], tuple[int, Any]] = {}
-        self._recent: dict[Identity, Answer] = {}
-        self._unseen: deque[tuple[Mapping[Place, int], Sequence[NewEvent]]] = deque()
+        self._states = States(index, judge.codec)
+        self._unseen = Unseen(index)
         self._turn: Turn | None = None
         self._retries = 0
         self._announced = False
@@ -126,8 +124,9 @@ class Lane:
         """Own nothing and know nothing; a running transaction must have ended."""
         self._next, self._last_key = {}, {}
         self._queue, self._repairs = deque(), deque()
-        self._parked, self._states, self._recent = {}, {}, {}
-        self._unseen = deque()
+        self._parked = {}
+        self._states = States(self._index, self._judge.codec)
+        self._unseen = Unseen(self._index)
         self._turn, self._retries, self._generation = None, 0, -1
         self._announced = False
 
@@ -139,8 +138,7 @@ class Lane:
         """Keys of events that are committed in `generation` but not seen in the log yet."""
         if generation != self._generation:
             return frozenset()
-        waiting = (event for _, events in self._unseen for event in events)
-        return frozenset(event.key.decode() for event in (*waiting, *self._repairs))
+        return frozenset((*self._unseen.keys(), *(e.key.decode() for e in self._repairs)))
 
     # ── input ────────────────────────────────────────────────────────────────────────────
 
@@ -176,7 +174,7 @@ class Lane:
         assert self._turn is None, "the last transaction has no result yet"
         if not self._next:
             return None
-        self._look_for_committed()
+        self._repairs.extend(self._unseen.missing())
         turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
         view = _View(self, turn)
         if not self._announced:
@@ -197,13 +195,10 @@ class Lane:
         turn = self._finish()
         self._retries, self._announced = 0, True
         self._states.update(turn.states)
-        self._recent.update(turn.answers)
+        self._unseen.add([without_event(event) for event in turn.events], ends, turn.answers)
         self._next.update(turn.offsets)
-        if turn.events:
-            self._unseen.append((ends, [without_event(event) for event in turn.events]))
-            for event in turn.events:
-                self._last_key[event.context, event.partition] = event.key.decode()
-        self._evict()
+        for event in turn.events:
+            self._last_key[event.context, event.partition] = event.key.decode()
         return turn.settled()
 
     def failed(self, error: TransactionError) -> Action:
@@ -291,62 +286,6 @@ class Lane:
             metadata[place] = CommitMetadata(*self._writer, key).text()
         return Transaction(turn.writes, turn.offsets, metadata, self._group)
 
-    # ── the log is asked whether it holds what was committed ─────────────────────────────
-
-    def _look_for_committed(self) -> None:
-        """Forget what the index has seen; queue again what it has read past without seeing it."""
-        while self._unseen:
-            ends, events = self._unseen[0]
-            if any(self._index.position(*place) <= end for place, end in ends.items()):
-                break
-            self._unseen.popleft()
-            self._repairs.extend(
-                event
-                for event in events
-                if self._index.last_version(event.context, event.aggregate_id) < event.version
-            )
-        self._forget_indexed()
-
-    def _forget_indexed(self) -> None:
-        """Drop answers, oldest first, that the index knows by now."""
-        missed = False
-        while self._recent:
-            identity = next(iter(self._recent))
-            answer = self._recent.pop(identity)
-            if self._index.answer(identity) is None:
-                # To the end with it: one that never comes would hold up all the others.
-                self._recent[identity] = answer
-                if missed:
-                    break
-                missed = True
-
-    def _state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
-        """Committed state: what is cached, brought up to what the index has read."""
-        key = context.name, aggregate_id
-        version, state = self._states.get(key, (0, context.decider.initial))
-        indexed = self._index.last_version(context.name, aggregate_id)
-        if indexed > version:
-            missing = self._index.events(context.name, aggregate_id, version + 1)
-            events = [self._decoded(event) for event in missing if event.value is not None]
-            version, state = version + len(missing), context.decider.fold(events, state)
-            self._states[key] = version, state
-        return version, state
-
-    def _decoded(self, event: EventRecord) -> Any:
-        try:
-            return self._judge.codec.decode(event.value or b"")
-        except Unreadable as error:
-            # Whoever wrote this event, the command that meets it is not to blame.
-            what = f"event {event.version} of {event.aggregate_id!r} cannot be read: {error}"
-            raise RuntimeError(what) from error
-
-    def _evict(self) -> None:
-        """Drop the oldest states, but never one that the index has not caught up with."""
-        if len(self._states) > MAX_STATES:
-            for key in list(self._states)[: MAX_STATES // 10]:
-                if self._index.last_version(*key) >= self._states[key][0]:
-                    del self._states[key]
-
 
 class _View:
     """A turn over the lane's committed state over the index."""
@@ -360,12 +299,12 @@ class _View:
         return (
             self._turn.answers.get(identity)
             or self._lane._index.answer(identity)
-            or self._lane._recent.get(identity)
+            or self._lane._unseen.answer(identity)
         )
 
     def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
         found = self._turn.states.get((context.name, aggregate_id))
-        return found or self._lane._state(context, aggregate_id)
+        return found or self._lane._states.get(context, aggregate_id)
 
     def pipeline(self, pipeline_id: str) -> Pipeline | None:
         _, state = self.state(CONTEXTS["pipeline"], pipeline_id)

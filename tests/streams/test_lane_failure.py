@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams import lane as lane_module
+from streams import states as states_module
 from streams import turn as turn_module
 from streams.error_table import Action
 from streams.turn import Write
@@ -113,7 +113,7 @@ def test_a_turn_ends_when_it_has_grown_large(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_not_read_back_is_never_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_module, "MAX_STATES", 1)
+    monkeypatch.setattr(states_module, "MAX_STATES", 1)
     worker = running()
     ids = [pipeline_at(0, number) for number in range(15)]
     for number, pipeline_id in enumerate(ids):
@@ -137,7 +137,7 @@ def test_one_answer_that_never_shows_does_not_keep_all_later_ones_in_memory() ->
         worker.turn()
         worker.read()
     worker.step()
-    assert len(worker.lane._recent) <= 2
+    assert len(worker.lane._unseen) <= 2
 
 
 def test_commands_of_another_generation_are_not_taken() -> None:
