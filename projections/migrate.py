@@ -1,42 +1,54 @@
-"""Bring the database's schema up to date; Alembic runs plain SQL and is imported here only."""
+"""Bring the database's schema up to date: plain SQL, run by Alembic.
+
+Alembic takes a second to import, so it is asked only where a migration is missing.
+"""
 
 from pathlib import Path
-from typing import Any
 
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
+import psycopg
 
 SCHEMA = "flexcore"
 
 _LOCK = 0x666C6578
 """Two upgrades at once wait for each other on this advisory lock ("flex")."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = max(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def upgrade(url: str) -> None:
-    """Run every migration that the database at `url` lacks. Raises sqlalchemy's errors."""
-    with _engine(url).begin() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    """Run every migration that the database at `url` lacks. Raises psycopg.Error."""
+    if current(url) != NEWEST:
+        _upgrade(url)
 
 
 def current(url: str) -> str | None:
     """The newest migration that the database has, `None` where it has none."""
-    with _engine(url).connect() as connection:
-        revision: str | None = _context(connection).get_current_revision()
-        return revision
+    with psycopg.connect(url) as connection:
+        known = connection.execute(
+            "SELECT to_regclass(%s)", [f"{SCHEMA}.alembic_version"]
+        ).fetchone()
+        if known is None or known[0] is None:
+            return None
+        found = connection.execute("SELECT version_num FROM flexcore.alembic_version").fetchone()
+        return None if found is None else str(found[0])
 
 
-def _context(connection: Any) -> MigrationContext:
-    return MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+def _upgrade(url: str) -> None:
+    import sqlalchemy as sa
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
-
-def _engine(url: str) -> sa.Engine:
     # One command, one connection: nothing to pool.
     named = sa.engine.make_url(url).set(drivername="postgresql+psycopg")
-    return sa.create_engine(named, poolclass=sa.pool.NullPool)
+    engine = sa.create_engine(named, poolclass=sa.pool.NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise psycopg.DatabaseError(str(error.orig)) from error

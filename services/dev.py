@@ -5,6 +5,7 @@ Kafka ∥ PostgreSQL ─► topics ∥ migrations ─► worker ∥ projector �
 """
 
 import gc
+import importlib
 import logging
 import signal
 import threading
@@ -21,7 +22,7 @@ from services import data_dir as folder
 from services import endpoints as endpoints_file
 from services.embedded.errors import failed
 from services.endpoints import Endpoints
-from services.environment import of_children
+from services.environment import of_children, without_settings
 from services.keeper import Keeper
 from services.progress import OnProgress, Progress
 from services.roles import API, PROJECTOR, ROLES, WORKER, Role, RoleStarter
@@ -53,6 +54,8 @@ class Stack:
             endpoints_file.remove(self._data_dir)
             self._resources.callback(endpoints_file.remove, self._data_dir)
             self._resources.callback(self._servers.stop)
+            self._prestart_roles()
+            preload("projections.migrate", "streams.topics_admin")
             self._settings = self._servers.start(on_progress)
             on_progress(Progress("preparing topics and tables"))
             prepare(self._settings)
@@ -119,8 +122,8 @@ class Stack:
             if self._published:
                 endpoints_file.write(self._data_dir, self.endpoints)
 
-    def _start_roles(self) -> None:
-        environment = of_children(self._settings, self._data_dir / "secrets")
+    def _prestart_roles(self) -> None:
+        """Let the services import themselves while Kafka and PostgreSQL start."""
         usual = {
             API.name: self._settings.api.port,
             PROJECTOR.name: self._settings.projector.web_port,
@@ -129,17 +132,30 @@ class Stack:
             starter = self._starters[role.name] = RoleStarter(
                 role,
                 usual.get(role.name, self._settings.worker.web_port) or None,
-                environment,
+                without_settings(),
                 self._data_dir / "logs" / f"{role.name}.log",
                 Path.cwd(),
             )
-            self._keepers.append(Keeper(role.name, starter, self._publish))
+            self._resources.callback(starter.discard)
+            starter.prestart()
+
+    def _start_roles(self) -> None:
+        environment = of_children(self._settings, self._data_dir / "secrets")
+        for name, starter in self._starters.items():
+            starter.environment = environment
+            self._keepers.append(Keeper(name, starter, self._publish))
         # One that fails, or Ctrl-C, ends the waiting for the others.
         starts = [keeper.first_start for keeper in self._keepers]
         in_parallel(starts, on_failure=self._stop_roles)
 
     def _stop_roles(self) -> None:
         in_parallel([keeper.stop for keeper in self._keepers])
+
+
+def preload(*modules: str) -> None:
+    """Import in the background what is needed when the servers have started."""
+    for module in modules:
+        threading.Thread(target=importlib.import_module, args=[module], daemon=True).start()
 
 
 def in_parallel(
@@ -179,7 +195,7 @@ def _apply_topics(settings: Settings) -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    from sqlalchemy.exc import SQLAlchemyError
+    import psycopg
 
     from projections import migrate
 
@@ -187,7 +203,7 @@ def _migrate(settings: Settings) -> None:
         return
     try:
         migrate.upgrade(settings.database.url.get_secret_value())
-    except SQLAlchemyError as error:
+    except psycopg.Error as error:
         raise failed(
             "the tables of the read models could not be made",
             cause=str(error).partition("\n")[0],

@@ -12,10 +12,14 @@ from services.embedded.jars import ROOT
 
 def of_children(settings: Settings, secrets: Path) -> dict[str, str]:
     """The whole environment for children; secrets are written below `secrets`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEXCORE__")}
     secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ours = dict(_variables(settings, "FLEXCORE", secrets))
-    return {**kept, **ours, **python_path(kept)}
+    return {**without_settings(), **dict(_variables(settings, "FLEXCORE", secrets))}
+
+
+def without_settings() -> dict[str, str]:
+    """The environment of children that get their settings later."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEXCORE__")}
+    return {**kept, **python_path(kept)}
 
 
 def python_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The service processes of a stack: `python -m services.<role>`, ready when GET /readyz says so."""
 
 import http.client
+import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -39,7 +41,10 @@ ROLES = (WORKER, PROJECTOR, API)
 
 @dataclass(slots=True)
 class RoleStarter:
-    """Starts one role, each time on the port it had if that is free; `url` is where it is now."""
+    """Starts one role, each time on the port it had if that is free; `url` is where it is now.
+
+    `prestart` begins the first start before `environment` is known, with the imports.
+    """
 
     role: Role
     usual_port: int | None
@@ -48,6 +53,21 @@ class RoleStarter:
     cwd: Path
     url: str = field(default="", init=False)
     _port: int | None = field(default=None, init=False)
+    _prestarted: process.Supervised | None = field(default=None, init=False)
+
+    def prestart(self) -> None:
+        """Start a process that imports the service and waits; `discard` or a start ends the waiting."""
+        self._gate.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "services.prestart", self.role.module, str(self._gate)]
+        self._prestarted = process.start(
+            command, log=self.log_file, env=self.environment, cwd=self.cwd
+        )
+
+    def discard(self) -> None:
+        """End a process that still waits."""
+        waiting, self._prestarted = self._prestarted, None
+        if waiting is not None:
+            waiting.stop()
 
     def __call__(self, stopping: threading.Event) -> process.Supervised:
         """Start and wait until it is ready; raises `Unavailable` (`stack.failed`)."""
@@ -81,12 +101,26 @@ class RoleStarter:
     def _spawn(self) -> process.Supervised:
         port = self._port = ports.pick(self._port or self.usual_port)
         self.url = f"http://127.0.0.1:{port}"
+        environment = {**self.environment, self.role.port_variable: str(port)}
+        waiting, self._prestarted = self._prestarted, None
+        if waiting is not None and waiting.poll() is None:
+            part = self._gate.with_suffix(".part")
+            with os.fdopen(
+                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+            ) as gate:
+                json.dump(environment, gate)
+            part.replace(self._gate)
+            return waiting
         return process.start(
             [sys.executable, "-m", self.role.module],
             log=self.log_file,
-            env={**self.environment, self.role.port_variable: str(port)},
+            env=environment,
             cwd=self.cwd,
         )
+
+    @property
+    def _gate(self) -> Path:
+        return self.log_file.with_suffix(".gate")
 
     def _await_ready(self, child: process.Supervised, stopping: threading.Event) -> int | None:
         """None when ready, else the exit code."""

@@ -21,8 +21,13 @@ class _Ready(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until killed."""
     if code := os.environ.get("FAKE_EXIT"):
         sys.exit(f"leaving with {code}" if code == "1" else int(code))
     address = ("127.0.0.1", int(os.environ["FAKE_PORT"]))
     http.server.ThreadingHTTPServer(address, _Ready).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
