@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,8 @@ class Worker:
             ("dead", settled.dead),
         ):
             metrics.COMMANDS.labels(outcome).inc(max(count, 0))
-        for event in settled.events:
-            metrics.EVENTS.labels(event.context).inc()
+        for context, count in Counter(event.context for event in settled.events).items():
+            metrics.EVENTS.labels(context).inc(count)
         metrics.REPAIRED.set(self.logic_lane.repaired)
 
     def _set_ready(self, ready: bool) -> None:

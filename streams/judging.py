@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from domain.contexts import CONTEXTS, Context
-from domain.decider import Facts
+from domain.decider import Facts, no_problems
 from domain.definition import Definition, PinnedDefinition
 from domain.errors import (
     Denied,
@@ -71,10 +71,6 @@ class View(Protocol):
         ...
 
 
-def _no_problems(_: Definition) -> Sequence[str]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Judge:
     """`expression_problems` checks a definition's expressions; `chance` is uniform in [0, 1)."""
@@ -82,7 +78,7 @@ class Judge:
     codec: Codec
     partitions: int
     chance: Callable[[], float]
-    expression_problems: Callable[[Definition], Sequence[str]] = field(default=_no_problems)
+    expression_problems: Callable[[Definition], Sequence[str]] = field(default=no_problems)
 
     def judge(self, record: CommandRecord, view: View, at: datetime, final: bool) -> Verdict:
         """What becomes of a record; `final` = do not ask to read on for a pipeline. Never raises."""
