@@ -229,7 +229,7 @@ class Worker:
             "writer": self.writer_id,
             "partitions": sorted(f"{context}/{number}" for context, number in self.lane.owned),
             "broken": {f"{c}/{n}": key for (c, n), key in self.lane.broken.items()},
-            "gaps": {f"{c}/{n}": f"{a}#{v}" for (c, n), (a, v) in gaps.items()},
+            "gaps": {f"{c}/{n}": key for (c, n), key in gaps.items()},
             "queued": self.lane.queued,
             "steps_running": self.engine.running,
         }

@@ -1,9 +1,12 @@
 """What to do when a transaction fails: one table, from FACTS (each row was seen on Kafka 4).
 
-RETRY    aborted cleanly: the same inputs again, 5 times at most
 REJOIN   this generation is over: close, drop everything, wait for the rebalance
-REOPEN   the outcome is unknown: new producers, learn it by reading, then go on
-EXIT     nothing helps in this process: leave with 70 and be restarted
+REOPEN   new producers, whose start refuses what the old ones may still have on its way; learn what
+         became of the transaction by reading, then judge again what did not
+
+There is no row that tries again at once. An abort that was confirmed is no proof: an EndTxn that
+the library sent twice may have committed a part of it (KAFKA-17754), and whoever judges again
+before reading would decide twice.
 """
 
 from dataclasses import dataclass
@@ -11,34 +14,24 @@ from enum import Enum
 
 
 class Action(Enum):
-    RETRY = "retry"
     REJOIN = "rejoin"
     REOPEN = "reopen"
-    EXIT = "exit"
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionError:
-    """As the driver saw it: librdkafka's name of the error, and whether the abort went through."""
+    """As the driver saw it: librdkafka's name of the error."""
 
     name: str
     message: str = ""
     fatal: bool = False
-    aborted: bool = False
 
 
-MAX_RETRIES = 5
-
-_REJOIN = frozenset(
+_GENERATION_OVER = frozenset(
     {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "REBALANCE_IN_PROGRESS"}
 )
-_UNKNOWN_OUTCOME = frozenset({"_TIMED_OUT", "_FENCED", "_TRANSPORT", "_ALL_BROKERS_DOWN"})
 
 
-def action_for(error: TransactionError, retries: int) -> Action:
-    """The row for an error that came after `retries` clean retries of the same inputs."""
-    if error.name in _REJOIN:
-        return Action.REJOIN
-    if error.name in _UNKNOWN_OUTCOME or error.fatal or not error.aborted:
-        return Action.REOPEN
-    return Action.RETRY if retries < MAX_RETRIES else Action.EXIT
+def action_for(error: TransactionError) -> Action:
+    """The row for an error."""
+    return Action.REJOIN if error.name in _GENERATION_OVER else Action.REOPEN

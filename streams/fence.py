@@ -6,7 +6,7 @@ A generator of actions, each answered by the driver. Order is everything: dead w
 first, offsets are stable next, and only then is the end taken up to which the log must be read.
 """
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ Action = ReadGroup | FenceSlots | ReadStable | ReadEnds | AwaitRead
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """`broken` places lack the event that their last commit names: they stay closed, loudly."""
+    """`broken` places lack an event, named by its key: they stay closed, loudly."""
 
     offsets: Mapping[Place, int]
     last_keys: Mapping[Place, str]
@@ -74,10 +74,12 @@ def fence(
     own_id: str,
     index: StreamIndex,
     repairable: Collection[str] = (),
+    lacking: Callable[[Place], str] = lambda _: "",
 ) -> Generator[Action, Any, Opening]:
     """Drive with `send(result)`; the return value is what the lane may open.
 
-    `repairable` are the keys of events that the lane holds and would write again.
+    `repairable` are the keys of events that the lane holds and would write again; `lacking` tells
+    the key of an event that the log of a place turned out to lack while it was read.
     """
     fenced = {own_id, ""}
     while True:
@@ -93,12 +95,11 @@ def fence(
             break
     ends: Mapping[Place, int] = yield ReadEnds(places)
     yield AwaitRead(ends)
-    broken = {
-        place: metadata.last_event_key
-        for place, (_, metadata) in stable.items()
-        if metadata.last_event_key not in repairable
-        and not _holds(index, place, metadata.last_event_key)
+    named = {place: metadata.last_event_key for place, (_, metadata) in stable.items()}
+    missing = {
+        place: lacking(place) if _holds(index, place, key) else key for place, key in named.items()
     }
+    broken = {place: key for place, key in missing.items() if key and key not in repairable}
     sound = {place: found for place, found in stable.items() if place not in broken}
     return Opening(
         offsets={place: offset for place, (offset, _) in sound.items()},

@@ -24,6 +24,7 @@ from streams.command_bus import (
     outcome_unknown,
 )
 from streams.connection import Connection
+from streams.failpoints import Failpoint, reached
 from streams.outcome_reader import OutcomeReader
 from streams.records import Identity
 from streams.topics import MIB, Topics, partition_of
@@ -113,6 +114,7 @@ class KafkaCommandBus:
         self._remember(waiting)
         try:
             self._produce(request, content, waiting.future)
+            reached(Failpoint.API_AFTER_PRODUCE, self._producer.flush)
             async with asyncio.timeout(timeout_s):
                 answer = await waiting.future
         except TimeoutError:

@@ -20,6 +20,7 @@ from confluent_kafka import KafkaException
 from domain.errors import Unavailable
 from streams.broker_wait import until_answered
 from streams.error_table import Action, TransactionError
+from streams.failpoints import Failpoint, reached
 from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
 from streams.kafka_group import KafkaGroup
 from streams.kafka_tailer import OUTCOMES, KafkaTailer
@@ -33,12 +34,16 @@ log = structlog.get_logger("flexcore.lane")
 
 EXIT_STUCK = 70
 EXIT_INTERNAL = 71
-WATCHDOG_S = 15.0
-"""send_offsets_to_transaction can hang for ever when the broker dies (librdkafka #5456, #5511),
-and a lane that hangs blocks the rebalance of the whole group."""
+WATCHDOG_S = 25.0
+"""The writer gives up what hangs within 20 s; a lane that hangs otherwise would block the rebalance
+of the whole group."""
 IDLE_S = 0.005
 """How long a lane with unfinished business waits for input before it looks again."""
+LOOK_S = 1.0
+"""How often the lane looks at what came without a command: statistics, gaps."""
 MAX_REOPENS = 5
+MAX_HANGING = 3
+"""Threads that a call of librdkafka does not give back, before a new process is the better try."""
 FENCE_WAIT_S = 20.0
 """A broker serves again 3 s after a kill -9; beyond this a new process is the better try."""
 
@@ -89,6 +94,7 @@ class KafkaLane(threading.Thread):
         self._fencing = threading.Lock()
         self._opened: _Opened | None = None
         self._reopens = 0
+        self._looked = 0.0
         self.broken: Mapping[Place, str] = {}
 
     # ── from other threads ───────────────────────────────────────────────────────────────
@@ -113,6 +119,7 @@ class KafkaLane(threading.Thread):
             self._opened = None
             self._lane.close()
         self._tailer.disown()
+        reached(Failpoint.AFTER_REVOCATION)
 
     def open_places(self, places: Collection[Place], generation: int, group: bytes) -> None:
         """Fence and open. Raises Superseded where another rebalance came, else KafkaException or
@@ -131,12 +138,13 @@ class KafkaLane(threading.Thread):
             self._tailer.own(opening.offsets, lambda place: self._index.position(*place))
             with self._lock:
                 self._check(opened)
+                reached(Failpoint.IN_FENCE_BEFORE_OPEN)
                 self._lane.open(opened.generation, opened.group, opening.offsets, opening.last_keys)
         # The lane has its places to announce, even if nobody asks anything of it.
         self._inbox.put(lambda: None)
-        self.broken = opening.broken
+        self.broken = {}
         for place, key in opening.broken.items():
-            log.critical("partition_not_opened", place=place, missing_event=key)
+            self._broken(place, key)
 
     def _check(self, opened: _Opened) -> None:
         if self._opened is not opened:
@@ -160,7 +168,9 @@ class KafkaLane(threading.Thread):
             os._exit(EXIT_INTERNAL)
 
     def _turn(self) -> None:
-        news = self._wait(None if not self._lane.waiting else IDLE_S)
+        reached(Failpoint.STALL_LANE)
+        news = self._wait(LOOK_S if not self._lane.waiting else IDLE_S)
+        self._look()
         with self._lock:
             # Under the lock, or a rebalance could slip in between check and queue.
             for tell in news:
@@ -194,6 +204,26 @@ class KafkaLane(threading.Thread):
         except queue.Empty:
             return news
 
+    def _look(self) -> None:
+        """Take in statistics, and stop places whose log lacks an event that nobody can write."""
+        if time.monotonic() - self._looked < LOOK_S:
+            return
+        self._looked = time.monotonic()
+        with self._lock:
+            self._writer.idle()
+            opened = self._opened
+            if opened is None:
+                return
+            held = self._lane.unseen(opened.generation)
+            for place, key in self._tailer.gaps().items():
+                if place in self._lane.owned and key not in held:
+                    self._lane.stop_place(place)
+                    self._broken(place, key)
+
+    def _broken(self, place: Place, key: str) -> None:
+        self.broken = {**self.broken, place: key}
+        log.critical("partition_stopped", place=place, missing_event=key)
+
     def _look_up_ends(self) -> None:
         try:
             for place, end in self._ends(self._lane.wanted_ends()).items():
@@ -207,21 +237,28 @@ class KafkaLane(threading.Thread):
             "transaction_failed",
             error=error.name,
             fatal=error.fatal,
-            aborted=error.aborted,
             action=action.value,
             writes=len(transaction.writes),
             what=error.message,
         )
-        if action is Action.EXIT:
+        if self._writer.hanging >= MAX_HANGING:
             os._exit(EXIT_STUCK)
+        self._writer.discard()
         if action is Action.REJOIN:
             self._tailer.disown()
+            self._abort_open()
         if action is Action.REOPEN:
             self._reopen()
 
+    def _abort_open(self) -> None:
+        """Let nobody wait for what this worker may not commit any more."""
+        try:
+            self._writer.connect()
+        except KafkaException as error:
+            log.warning("not_aborted", what=str(error))
+
     def _reopen(self) -> None:
-        """New producers, then the fence again: what became of the transaction is read, not asked."""
-        self._writer.discard()
+        """The fence again, which makes new producers and learns by reading what became of this."""
         self._reopens += 1
         opened = self._opened
         if opened is None:
@@ -250,7 +287,11 @@ class KafkaLane(threading.Thread):
     def _fence(self, opened: _Opened) -> Opening:
         self._writer.connect()
         steps = fence(
-            opened.places, self._writer_id, self._index, self._lane.unseen(opened.generation)
+            opened.places,
+            self._writer_id,
+            self._index,
+            self._lane.unseen(opened.generation),
+            self._tailer.lacking,
         )
         result: Any = None
         seconds: dict[str, float] = {}
@@ -270,6 +311,7 @@ class KafkaLane(threading.Thread):
                     log.warning("fencing", writers=sorted(action.writers))
                     self._group.fence(action.writers)
                 case ReadStable():
+                    reached(Failpoint.IN_FENCE_AFTER_SLOTS)
                     result = self._group.stable(action.places)
                 case ReadEnds():
                     outcomes = {(OUTCOMES, partition) for _, partition in action.places}

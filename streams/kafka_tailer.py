@@ -18,6 +18,7 @@ from domain.errors import Unreadable
 from schemas.codec import Codec
 from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
 from streams.connection import Connection
+from streams.failpoints import Failpoint, reached
 from streams.records import EventRecord, event_record, header_map
 from streams.tailer import Tailer, due
 from streams.topics import Topics
@@ -99,6 +100,14 @@ class KafkaTailer(threading.Thread):
         with self._lock:
             self._tailer.disown()
             self._answered, self._again = {}, set()
+
+    def lacking(self, place: Place) -> str:
+        """The key of an event that a place's log lacks, as far as it is read; empty if it is whole."""
+        return self._tailer.lacking(place)
+
+    def gaps(self) -> dict[Place, str]:
+        """Of each place with a confirmed gap, the key of one event that is missing."""
+        return self._tailer.gaps()
 
     def wait_read(self, reached: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `reached()` after some reading; false where time is up."""
@@ -220,6 +229,7 @@ class KafkaTailer(threading.Thread):
             self._tailer.on_outcomes(self._outcomes(messages), place, position)
             return
         events = [event for m in messages if (event := self._event(m)) is not None]
+        reached(Failpoint.TAILER_BEFORE_INDEX)
         self._produce(self._tailer.on_events(place, events, position))
         if self._tailer.owns(place):
             self._answered[place] = position
@@ -260,6 +270,9 @@ class KafkaTailer(threading.Thread):
         return found
 
     def _produce(self, answers: Sequence[Answer]) -> None:
+        if not answers:
+            return
+        reached(Failpoint.BEFORE_ANSWER)
         at = datetime.now(UTC)
         for answer in answers:
             self._producer.produce(
@@ -270,6 +283,7 @@ class KafkaTailer(threading.Thread):
                 headers=list(outcome_headers(answer, at, self._source)),
                 on_delivery=_exit_unless_delivered,
             )
+        reached(Failpoint.AFTER_ANSWER, self._producer.flush)
 
     def _look_up_ends(self) -> None:
         wanted = self._tailer.wanted_ends()

@@ -1,24 +1,45 @@
 """Runs the lane's transactions on Kafka: the I/O half of the write path.
 
+    run(transaction) ──► a thread that may be given up ──► begin, produce, offsets, commit
+
 Two producers of one slot alternate, as a transactional id that was just used answers
-CONCURRENT_TRANSACTIONS for a moment (FACTS §1).
+CONCURRENT_TRANSACTIONS for a moment (FACTS §1). A producer whose connection broke, or whose commit
+took long, may have sent its last EndTxn twice (KAFKA-17754): it is replaced before the next
+transaction, for Kafka refuses what comes from an id that was initialized again.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+import orjson
+import structlog
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from streams.connection import Connection
 from streams.error_table import TransactionError
+from streams.failpoints import Failpoint, armed, reached
 from streams.topics import MIB, Topics
 from streams.turn import Place, Transaction
 
+log = structlog.get_logger("flexcore.writer")
+
+T = TypeVar("T")
+
 PRODUCERS = 2
+OFFSETS_TIMEOUT_S = 3.0
 COMMIT_TIMEOUT_S = 5.0
+HANGING_S = OFFSETS_TIMEOUT_S + COMMIT_TIMEOUT_S + 1.0
+"""Both calls were seen to outlast their own deadlines, for ever (librdkafka #5456, #5511)."""
+SLOW_COMMIT_S = 0.5
+"""A commit after which the connection is not trusted: cut ones took 3 ms to 6.4 s (FACTS §1)."""
+RECYCLE_TIMEOUT_S = 5.0
 INIT_TIMEOUT_S = 60.0
 """COORDINATOR_LOAD_IN_PROGRESS after a broker's restart is waited out."""
 TRANSACTION_TIMEOUT_MS = 10_000
+STATISTICS_MS = 500
 
 
 def transactional_ids(writer: str) -> list[str]:
@@ -26,11 +47,17 @@ def transactional_ids(writer: str) -> list[str]:
     return [f"{writer}-{number}" for number in range(PRODUCERS)]
 
 
-def transactional_producer(connection: Connection, transactional_id: str) -> Producer:
+def transactional_producer(
+    connection: Connection,
+    transactional_id: str,
+    on_statistics: Callable[[str], None] | None = None,
+    timeout_s: float = INIT_TIMEOUT_S,
+) -> Producer:
     """A producer whose id is initialized: whoever held it before is shut out.
 
     Raises KafkaException.
     """
+    statistics = {"stats_cb": on_statistics, "statistics.interval.ms": STATISTICS_MS}
     producer = Producer(
         connection.client(
             transactional_id=transactional_id,
@@ -44,9 +71,32 @@ def transactional_producer(connection: Connection, transactional_id: str) -> Pro
             message_max_bytes=8 * MIB,
             queue_buffering_max_messages=200_000,
         )
+        | (statistics if on_statistics else {})
     )
-    producer.init_transactions(INIT_TIMEOUT_S)
+    producer.init_transactions(timeout_s)
     return producer
+
+
+class _Trusted:
+    """A producer and what makes it doubtful."""
+
+    def __init__(self, connection: Connection, transactional_id: str, timeout_s: float) -> None:
+        self.doubt = ""
+        self._disconnects: int | None = None
+        self.producer = transactional_producer(
+            connection, transactional_id, self._on_statistics, timeout_s
+        )
+        # What happened while it was initialized is over.
+        self.producer.poll(0)
+        self._disconnects = None
+
+    def _on_statistics(self, text: str) -> None:
+        # error_cb hears nothing of a cut connection, the log only sometimes (FACTS §1).
+        brokers = orjson.loads(text)["brokers"].values()
+        count = sum(broker["disconnects"] for broker in brokers)
+        if self._disconnects is not None and count > self._disconnects:
+            self.doubt = self.doubt or "disconnected"
+        self._disconnects = count
 
 
 class KafkaWriter:
@@ -56,37 +106,101 @@ class KafkaWriter:
         self._connection = connection
         self._topics = topics
         self._writer = writer
-        self._producers: list[Producer] = []
+        self._producers: list[_Trusted] = []
         self._turns = 0
+        self.recycled = 0
+        self.hanging = 0
 
     def connect(self) -> None:
         """Have initialized producers. Raises KafkaException."""
         if not self._producers:
-            self._producers = [
-                transactional_producer(self._connection, transactional_id)
-                for transactional_id in transactional_ids(self._writer)
-            ]
+            self._producers = self._initialized(INIT_TIMEOUT_S)
+
+    def _initialized(self, timeout_s: float) -> list[_Trusted]:
+        return [
+            _Trusted(self._connection, transactional_id, timeout_s)
+            for transactional_id in transactional_ids(self._writer)
+        ]
 
     def discard(self) -> None:
         """Never use these producers again: what they were told last may still arrive."""
+        # To destroy one whose broker is away may take seconds.
+        threading.Thread(target=self._producers.clear, name="discard", daemon=True).start()
         self._producers = []
+
+    def idle(self) -> None:
+        """Take in the statistics that came meanwhile."""
+        for trusted in self._producers:
+            trusted.producer.poll(0)
 
     def run(self, transaction: Transaction) -> Mapping[Place, int] | TransactionError:
         """Commit; returns the offset of each place's last event, or why it failed."""
-        producer = self._producers[self._turns % len(self._producers)]
-        self._turns += 1
-        ends: dict[Place, int] = {}
         try:
-            producer.begin_transaction()
-            self._produce(producer, transaction, ends)
-            producer.send_offsets_to_transaction(
-                self._offsets(transaction), transaction.group, COMMIT_TIMEOUT_S
-            )
-            producer.commit_transaction(COMMIT_TIMEOUT_S)
+            self._replace_doubtful()
+            self._turns += 1
+            chosen = self._producers[self._turns % len(self._producers)]
+            return self._awaited(lambda: self._transact(chosen, transaction), HANGING_S)
         except KafkaException as error:
-            return self._failed(producer, error.args[0])
+            # Not aborted here: the next producer of this id does so when it is initialized.
+            cause = error.args[0]
+            return TransactionError(cause.name(), cause.str(), cause.fatal())
+        except TimeoutError:
+            # Its producer is fenced before another of the same id writes: it can do no harm.
+            self.hanging += 1
+            return TransactionError("_TIMED_OUT", "a call of librdkafka does not return")
+
+    def _replace_doubtful(self) -> None:
+        self.idle()
+        doubts = [trusted.doubt for trusted in self._producers if trusted.doubt]
+        if doubts:
+            log.warning("producers_recycled", why=doubts)
+            self.recycled += 1
+            self.discard()
+        if not self._producers:
+            self._producers = self._awaited(
+                lambda: self._initialized(RECYCLE_TIMEOUT_S), PRODUCERS * RECYCLE_TIMEOUT_S + 1
+            )
+
+    def _awaited(self, work: Callable[[], T], timeout_s: float) -> T:
+        """The result of `work`, done by another thread, which is given up if it hangs."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except Exception as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="transaction", daemon=True).start()
+        return done.result(timeout_s)
+
+    def _transact(
+        self, trusted: _Trusted, transaction: Transaction
+    ) -> Mapping[Place, int] | TransactionError:
+        producer = trusted.producer
+        internal = armed(Failpoint.INTERNAL_BEFORE_COMMIT) or armed(Failpoint.INTERNAL_AFTER_COMMIT)
+        internal = internal and _internal_only(transaction)
+        ends: dict[Place, int] = {}
+        reached(Failpoint.BEFORE_TRANSACTION)
+        producer.begin_transaction()
+        try:
+            self._produce(producer, transaction, ends)
         except BufferError as error:
             return TransactionError("_QUEUE_FULL", str(error))
+        reached(Failpoint.AFTER_PRODUCE, producer.flush)
+        producer.send_offsets_to_transaction(
+            self._offsets(transaction), transaction.group, OFFSETS_TIMEOUT_S
+        )
+        reached(Failpoint.AFTER_OFFSETS, producer.flush)
+        if internal:
+            reached(Failpoint.INTERNAL_BEFORE_COMMIT, producer.flush)
+        began = time.monotonic()
+        producer.commit_transaction(COMMIT_TIMEOUT_S)
+        if time.monotonic() - began > SLOW_COMMIT_S:
+            trusted.doubt = "slow commit"
+        reached(Failpoint.AFTER_COMMIT)
+        if internal:
+            reached(Failpoint.INTERNAL_AFTER_COMMIT)
         written = {write.place for write in transaction.writes if write.place}
         if ends.keys() != written:
             # Committed, yet not all reports came: learn from the log what is there.
@@ -122,19 +236,14 @@ class KafkaWriter:
             for (context, partition), offset in transaction.offsets.items()
         ]
 
-    def _failed(self, producer: Producer, error: KafkaError) -> TransactionError:
-        aborted = False
-        if error.txn_requires_abort():
-            try:
-                producer.abort_transaction(COMMIT_TIMEOUT_S)
-                aborted = True
-            except KafkaException as second:
-                error = second.args[0] if error.code() != KafkaError._FENCED else error
-        return TransactionError(error.name(), error.str(), error.fatal(), aborted)
+
+def _internal_only(transaction: Transaction) -> bool:
+    events = [write for write in transaction.writes if write.place]
+    return bool(events) and all(("ce_source", b"flexcore/engine") in e.headers for e in events)
 
 
 def _reporter(place: Place, ends: dict[Place, int]) -> Any:
-    def report(error: KafkaError | None, message: Any) -> None:
+    def report(error: Any, message: Any) -> None:
         if error is None:
             ends[place] = message.offset()
 

@@ -8,7 +8,7 @@ written again should it be missing there, so nothing rests on the word of a comm
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn, without_event
-from streams.unseen import Unseen
+from streams.unseen import Unseen, missing_of
 from streams.verdicts import (
     CommandRecord,
     Decided,
@@ -82,7 +82,7 @@ class Lane:
         self._states = States(index, judge.codec)
         self._unseen = Unseen(index)
         self._turn: Turn | None = None
-        self._retries = 0
+        self._doubtful: Sequence[NewEvent] = ()
         self._announced = False
         self.repaired = 0
 
@@ -115,10 +115,11 @@ class Lane:
         if generation != self._generation:
             self.close()
         self._queue, self._parked = self._queued(), {}
-        self._turn, self._retries = None, 0
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
+        self._repairs.extend(missing_of(self._doubtful, self._index, last_keys))
+        self._doubtful = ()
 
     def close(self) -> None:
         """Own nothing and know nothing; a running transaction must have ended."""
@@ -127,18 +128,24 @@ class Lane:
         self._parked = {}
         self._states = States(self._index, self._judge.codec)
         self._unseen = Unseen(self._index)
-        self._turn, self._retries, self._generation = None, 0, -1
+        self._turn, self._doubtful, self._generation = None, (), -1
         self._announced = False
+
+    def stop_place(self, place: Place) -> None:
+        """Judge nothing there any more; its commands stay on their topic."""
+        self._next.pop(place, None)
+        self._parked.pop(place, None)
 
     def _queued(self) -> deque[CommandRecord]:
         parked = [c for p in self._parked.values() for c in (p.record, *p.behind)]
         return deque((*parked, *self._queue))
 
     def unseen(self, generation: int) -> frozenset[str]:
-        """Keys of events that are committed in `generation` but not seen in the log yet."""
+        """Keys of events that this lane would write in `generation` if the log lacked them."""
         if generation != self._generation:
             return frozenset()
-        return frozenset((*self._unseen.keys(), *(e.key.decode() for e in self._repairs)))
+        held = (*self._repairs, *self._doubtful)
+        return frozenset((*self._unseen.keys(), *(event.key.decode() for event in held)))
 
     # ── input ────────────────────────────────────────────────────────────────────────────
 
@@ -180,7 +187,7 @@ class Lane:
         if not self._announced:
             # Whoever reads the group's offsets learns whom to ask, before anything is written.
             turn.offsets.update(self._next)
-        self._repair(turn)
+        self._repair(turn, view)
         self._judge_internal(turn, view)
         self._judge_parked(turn, view)
         while self._queue and turn.takes_commands:
@@ -193,7 +200,7 @@ class Lane:
     def committed(self, ends: Mapping[Place, int]) -> Settled:
         """The transaction is committed; `ends` = reported offset of each place's last event."""
         turn = self._finish()
-        self._retries, self._announced = 0, True
+        self._announced = True
         self._states.update(turn.states)
         self._unseen.add([without_event(event) for event in turn.events], ends, turn.answers)
         self._next.update(turn.offsets)
@@ -204,14 +211,14 @@ class Lane:
     def failed(self, error: TransactionError) -> Action:
         """The transaction failed; its inputs stand in the queue again where that makes sense."""
         turn = self._finish()
-        action = action_for(error, self._retries)
-        self._retries += 1
+        action = action_for(error)
         # What was parked meanwhile came later than these: judged first, it would take the
         # partition's offset past them.
         held, self._parked = self._queued(), {}
         self._queue = deque((*turn.commands, *held))
         self._internal.extendleft(reversed(turn.internal))
         self._repairs.extendleft(reversed(turn.repairs))
+        self._doubtful = [event for event in turn.events if event not in turn.repairs]
         if action is Action.REJOIN:
             self.close()
         return action
@@ -268,15 +275,22 @@ class Lane:
             if isinstance(verdict, Decided) and verdict.events:
                 turn.apply_internal(command, verdict, offset)
 
-    def _repair(self, turn: Turn) -> None:
+    def _repair(self, turn: Turn, view: "_View") -> None:
         while self._repairs:
             event = self._repairs.popleft()
             offset = self._next.get((event.context, event.partition))
             known = self._index.last_version(event.context, event.aggregate_id)
-            if offset is not None and known < event.version:
-                self.repaired += 1
-                log.error("committed_event_missing", key=event.key.decode(), repaired=True)
-                turn.repair(event, offset)
+            if offset is None or known >= event.version:
+                continue
+            self.repaired += 1
+            log.error("committed_event_missing", key=event.key.decode(), repaired=True)
+            turn.repair(event, offset)
+            if event.event is not None:
+                # Of a transaction in doubt: nobody knows this event or its command's answer yet.
+                context = CONTEXTS[event.context]
+                _, state = view.state(context, event.aggregate_id)
+                after = context.decider.evolve(state, event.event)
+                turn.states[event.context, event.aggregate_id] = event.version, after
 
     def _transaction(self, turn: Turn) -> Transaction:
         last = {(event.context, event.partition): event.key.decode() for event in turn.events}

@@ -15,6 +15,7 @@ import structlog
 from streams.answers import ACCEPTED, Answer, answer_of
 from streams.records import EventRecord, text
 from streams.stream_index import StreamIndex
+from streams.topics import event_key
 from streams.turn import Place
 
 log = structlog.get_logger("flexcore.tailer")
@@ -37,6 +38,7 @@ class Tailer:
         self._index = index
         self._answer_from: dict[Place, int] = {}
         self._gaps: dict[Place, dict[str, _Gap]] = {}
+        self._torn: dict[Place, dict[str, int]] = {}
         self.conflicts = 0
 
     def own(self, answered: Mapping[Place, int]) -> None:
@@ -66,6 +68,8 @@ class Tailer:
                 self._compare(event, taken)
             else:
                 self._hold(place, event)
+        for event in taken:
+            self._watch_whole(place, event)
         self._index.append(taken)
         self._index.advance(*place, position)
         return self._answers(place, taken)
@@ -79,7 +83,7 @@ class Tailer:
                 self._index.remember(answer, at_ms)
         self._index.advance(*place, position)
 
-    # ── gaps ─────────────────────────────────────────────────────────────────────────────
+    # ── what is missing ──────────────────────────────────────────────────────────────────────────
 
     def wanted_ends(self) -> set[Place]:
         """Places with a gap whose true end somebody must look up."""
@@ -94,16 +98,43 @@ class Tailer:
             if gap.end is None:
                 gap.end = end
 
-    def gaps(self) -> dict[Place, tuple[str, int]]:
-        """Of each place with a confirmed gap, one: (aggregate id, version that stands behind it)."""
+    def gaps(self) -> dict[Place, str]:
+        """Of each place with a confirmed gap, the key of one event that is missing."""
         # Asked for by other threads: copies, as a dictionary may not be walked while it changes.
         found = {}
         for place, gaps in tuple(self._gaps.items()):
             for aggregate_id, gap in tuple(gaps.items()):
-                versions = tuple(gap.early)
-                if gap.end is not None and self._index.position(*place) >= gap.end and versions:
-                    found[place] = aggregate_id, min(versions)
+                if gap.end is not None and gap.early and self._index.position(*place) >= gap.end:
+                    found[place] = self._before(place, aggregate_id)
         return found
+
+    def _before(self, place: Place, aggregate_id: str) -> str:
+        """The key of the next event of an aggregate, behind which others wait."""
+        last = self._index.last_version(place[0], aggregate_id)
+        return event_key(aggregate_id, last + 1).decode()
+
+    def lacking(self, place: Place) -> str:
+        """The key of an event that the log lacks, of what was read so far; empty if it is whole.
+
+        A gap, or a command whose last event did not come. Only at the end it is more than a moment.
+        """
+        torn = tuple(self._torn.get(place, {}).items())
+        gaps = tuple(self._gaps.get(place, ()))
+        for aggregate_id, version in torn:
+            return event_key(aggregate_id, version).decode()
+        return self._before(place, gaps[0]) if gaps else ""
+
+    def _watch_whole(self, place: Place, event: EventRecord) -> None:
+        """Note what a command of several events still lacks."""
+        count = event.headers.get("ce_txncount", b"1")
+        index = event.headers.get("ce_txnindex", b"")
+        if count == b"1" or not (count.isdigit() and index.isdigit()):
+            return
+        torn = self._torn.setdefault(place, {})
+        if int(index) + 1 < int(count):
+            torn[event.aggregate_id] = event.version + 1
+        else:
+            torn.pop(event.aggregate_id, None)
 
     def _hold(self, place: Place, event: EventRecord) -> None:
         gap = self._gaps.setdefault(place, {}).setdefault(event.aggregate_id, _Gap())

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from schemas.codec import Codec
-from streams.answers import Answer, outcome_headers, outcome_value
-from streams.records import Headers, Identity
+from streams.answers import Answer, answer_of, outcome_headers, outcome_value
+from streams.records import EventRecord, Headers, Identity, header_map
 from streams.topics import MIB, Topics, partition_of
 from streams.verdicts import (
     CommandRecord,
@@ -98,8 +98,8 @@ class Turn:
         return len(self.internal) < MAX_COMMANDS and self.size_bytes < MAX_TURN_BYTES
 
     def settled(self) -> Settled:
-        """What it was, once it is committed; a repaired event is no news to the engine."""
-        news = [event for event in self.events if event not in self.repairs]
+        """What it was, once it is committed; an event of an earlier commit is no news."""
+        news = [event for event in self.events if event.event is not None]
         return Settled(news, len(self.commands), self.refused, self.dead)
 
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
@@ -134,6 +134,9 @@ class Turn:
         self.repairs.append(event)
         self.offsets.setdefault((event.context, event.partition), offset)
         self._event(event)
+        answer = written_answer(event)
+        if answer is not None:
+            self.answers[answer.identity] = answer
 
     def _decided(self, verdict: Decided) -> None:
         answer = verdict.answer
@@ -192,6 +195,14 @@ class Turn:
 
 def _size(headers: Headers) -> int:
     return sum(len(name) + len(value or b"") for name, value in headers)
+
+
+def written_answer(event: NewEvent) -> Answer | None:
+    """The answer that a command's last event stands for, not yet seen in the log."""
+    place = event.partition, 0, 0
+    named = event.context, event.aggregate_id, event.version
+    answer = answer_of(EventRecord(*named, *place, event.value, header_map(event.headers)))
+    return None if answer is None else replace(answer, position="")
 
 
 def without_event(event: NewEvent) -> NewEvent:

@@ -4,10 +4,10 @@ committed ──► add ──► missing(): the index has read past it   seen �
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from streams.answers import Answer
-from streams.records import Identity
+from streams.records import Identity, header_map, text
 from streams.stream_index import StreamIndex
 from streams.turn import Place
 from streams.verdicts import NewEvent
@@ -76,3 +76,39 @@ class Unseen:
                 if missed:
                     break
                 missed = True
+
+
+def missing_of(
+    events: Sequence[NewEvent], index: StreamIndex, last_keys: Mapping[Place, str]
+) -> Iterator[NewEvent]:
+    """What must be written again of a transaction that may have been committed in part.
+
+    A stray EndTxn can commit half of it: then a command whose first events are there gets its
+    others, and a place whose offsets were taken over gets all its events. `events` are in the
+    order in which they were written; the index holds all that was committed.
+    """
+    whole = {
+        place
+        for place, key in last_keys.items()
+        if key in {e.key.decode() for e in _at(events, place)}
+    }
+    begun: set[tuple[str, str, str]] = set()
+    for event in events:
+        command = event.context, event.aggregate_id, _command(event)
+        if _holds(index, event):
+            begun.add(command)
+        elif command in begun or (event.context, event.partition) in whole:
+            yield event
+
+
+def _at(events: Sequence[NewEvent], place: Place) -> list[NewEvent]:
+    return [event for event in events if (event.context, event.partition) == place]
+
+
+def _command(event: NewEvent) -> str:
+    return text(header_map(event.headers), "ce_commandid")
+
+
+def _holds(index: StreamIndex, event: NewEvent) -> bool:
+    found = index.event(event.context, event.aggregate_id, event.version)
+    return found is not None and found.event_id == text(header_map(event.headers), "ce_id")

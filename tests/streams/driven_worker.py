@@ -120,7 +120,7 @@ class Worker:
             self.tailer.disown()
         self.generation, self.places = generation, places
         self.kafka.initialize(self.id)
-        self.fencing = fence(places, self.id, self.index)
+        self.fencing = fence(places, self.id, self.index, self.lane.unseen(generation))
         self.asked = next(self.fencing)
 
     def step_fence(self) -> None:
@@ -211,9 +211,9 @@ class Worker:
         self.settled.append(settled)
         return settled
 
-    def fail(self, name: str = "ANY", *, fatal: bool = False, aborted: bool = True) -> Action:
+    def fail(self, name: str = "ANY", *, fatal: bool = False) -> Action:
         self.in_flight = None
-        return self.lane.failed(TransactionError(name, fatal=fatal, aborted=aborted))
+        return self.lane.failed(TransactionError(name, fatal=fatal))
 
     def turn(self) -> Settled | None:
         """Fetch, judge and commit everything there is; `None` where nothing was to commit."""

@@ -2,37 +2,28 @@
 
 import pytest
 
-from streams.error_table import MAX_RETRIES, Action, TransactionError, action_for
+from streams.error_table import Action, TransactionError, action_for
 from tests.streams.driven_worker import running
 from tests.streams.scripts import activate, create, pipeline_at
 
 ROWS = [
-    (TransactionError("ILLEGAL_GENERATION", aborted=True), Action.REJOIN),
-    (TransactionError("UNKNOWN_MEMBER_ID", aborted=True), Action.REJOIN),
-    (TransactionError("FENCED_INSTANCE_ID", aborted=True), Action.REJOIN),
-    (TransactionError("REBALANCE_IN_PROGRESS", aborted=True), Action.REJOIN),
-    (TransactionError("ILLEGAL_GENERATION", aborted=False), Action.REJOIN),
+    (TransactionError("ILLEGAL_GENERATION"), Action.REJOIN),
+    (TransactionError("UNKNOWN_MEMBER_ID"), Action.REJOIN),
+    (TransactionError("FENCED_INSTANCE_ID"), Action.REJOIN),
+    (TransactionError("REBALANCE_IN_PROGRESS"), Action.REJOIN),
     (TransactionError("_FENCED", fatal=True), Action.REOPEN),
     (TransactionError("_TIMED_OUT"), Action.REOPEN),
-    (TransactionError("_TIMED_OUT", aborted=True), Action.REOPEN),
     (TransactionError("_TRANSPORT"), Action.REOPEN),
     (TransactionError("_ALL_BROKERS_DOWN"), Action.REOPEN),
     (TransactionError("INVALID_TXN_STATE", fatal=True), Action.REOPEN),
-    (TransactionError("NOT_ENOUGH_REPLICAS", aborted=False), Action.REOPEN),
-    (TransactionError("NOT_ENOUGH_REPLICAS", aborted=True), Action.RETRY),
-    (TransactionError("MSG_SIZE_TOO_LARGE", aborted=True), Action.RETRY),
+    (TransactionError("NOT_ENOUGH_REPLICAS"), Action.REOPEN),
+    (TransactionError("MSG_SIZE_TOO_LARGE"), Action.REOPEN),
 ]
 
 
 @pytest.mark.parametrize(("error", "action"), ROWS, ids=str)
 def test_rows(error: TransactionError, action: Action) -> None:
-    assert action_for(error, 0) is action
-
-
-def test_only_clean_retries_are_counted() -> None:
-    for error, action in ROWS:
-        last = Action.EXIT if action is Action.RETRY else action
-        assert action_for(error, MAX_RETRIES) is last
+    assert action_for(error) is action
 
 
 @pytest.mark.parametrize(("error", "action"), ROWS, ids=str)

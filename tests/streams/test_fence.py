@@ -1,6 +1,6 @@
 """The fence asks in one order only, shuts out the dead, and opens nothing that lacks an event."""
 
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 import pytest
@@ -34,10 +34,13 @@ class Script:
     """Answers the fence's actions in turn and keeps what it asked."""
 
     def __init__(
-        self, index: MemoryStreamIndex | None = None, repairable: Collection[str] = ()
+        self,
+        index: MemoryStreamIndex | None = None,
+        repairable: Collection[str] = (),
+        lacking: Callable[[Place], str] = lambda _: "",
     ) -> None:
         self.steps: Generator[Any, Any, Opening] = fence(
-            PLACES, OWN, index or MemoryStreamIndex(), repairable
+            PLACES, OWN, index or MemoryStreamIndex(), repairable, lacking
         )
         self.asked: list[Any] = [next(self.steps)]
         self.opening: Opening | None = None
@@ -146,3 +149,11 @@ def test_a_missing_event_that_the_lane_still_holds_keeps_its_place_open() -> Non
     opening = script.opens({HERE: (7, by("w-1", lost)), THERE: (1, NEVER)})
     assert opening.broken == {}
     assert opening.offsets == {HERE: 7, THERE: 1}
+
+
+def test_a_place_whose_log_lacks_an_event_stays_closed_unless_the_lane_holds_it() -> None:
+    missing = {HERE: "p#000000000002", THERE: "q#000000000007"}
+    script = Script(repairable=["q#000000000007"], lacking=lambda place: missing.get(place, ""))
+    opening = script.says(seen(NEVER)).opens({HERE: (4, NEVER), THERE: (2, NEVER)})
+    assert opening.broken == {HERE: "p#000000000002"}
+    assert set(opening.offsets) == {THERE}

@@ -22,7 +22,8 @@ def test_nothing_of_an_aborted_turn_is_known_to_the_next_one() -> None:
     worker = running()
     worker.send(create(P), 1, expected="none")
     worker.judged()
-    assert worker.fail("NOT_ENOUGH_REPLICAS") is Action.RETRY
+    assert worker.fail("NOT_ENOUGH_REPLICAS") is Action.REOPEN
+    worker.reopen()
     worker.work()
     assert (len(worker.events()), worker.said(1)) == (1, ["accepted"])
 
@@ -34,6 +35,7 @@ def test_inputs_of_a_failed_turn_come_again_in_their_order() -> None:
         worker.send(message, number)
     first = worker.judged()
     worker.fail("NOT_ENOUGH_REPLICAS")
+    worker.reopen()
     worker.send(revise(P, "C"), 6)
     second = worker.judged()
     keys = [write.key for write in second.writes]
@@ -61,32 +63,12 @@ def test_an_unknown_outcome_is_learnt_by_reading(committed: bool) -> None:
     opened = worker.kafka.begin(worker.id, worker.judged())
     worker.kafka.send_offsets(opened, worker.generation, worker.id)
     worker.kafka.finish(opened, commit=committed)
-    assert worker.fail("_TIMED_OUT", aborted=False) is Action.REOPEN
+    assert worker.fail("_TIMED_OUT") is Action.REOPEN
     worker.reopen()
     worker.work()
     assert len(worker.events()) == 1
     assert set(worker.said(1)) == {"accepted"}
     assert worker.said(2) == ["pipeline.not_found"]
-
-
-def test_after_five_clean_retries_the_process_gives_up() -> None:
-    worker = running()
-    worker.send(create(P), 1)
-    actions = []
-    for _ in range(6):
-        worker.judged()
-        actions.append(worker.fail("NOT_ENOUGH_REPLICAS"))
-    assert actions == [Action.RETRY] * 5 + [Action.EXIT]
-
-
-def test_a_success_forgives_earlier_failures() -> None:
-    worker = running()
-    for number in range(2):
-        worker.send(revise(P, "B"), number)
-        for _ in range(5):
-            worker.judged()
-            assert worker.fail("NOT_ENOUGH_REPLICAS") is Action.RETRY
-        worker.turn()
 
 
 # ── bounds ───────────────────────────────────────────────────────────────────────────────

@@ -119,10 +119,10 @@ class WritePath(RuleBasedStateMachine):
         if opened is None:
             return
         if opened.status != "open":
-            self._failed(worker, "_FENCED", fatal=True, aborted=False)
+            self._failed(worker, "_FENCED", fatal=True)
         elif fate == "no_offsets":
             kafka.finish(opened, commit=False)
-            self._failed(worker, "_TIMED_OUT", aborted=False)
+            self._failed(worker, "_TIMED_OUT")
         elif not opened.offsets_sent and not kafka.send_offsets(
             opened, worker.generation, worker.id
         ):
@@ -136,21 +136,15 @@ class WritePath(RuleBasedStateMachine):
             self._failed(worker, "NOT_ENOUGH_REPLICAS")
         else:
             kafka.finish(opened, commit=fate == "unknown_committed")
-            self._failed(worker, "_TIMED_OUT", aborted=False)
+            self._failed(worker, "_TIMED_OUT")
 
-    def _failed(
-        self, worker: Worker, name: str, *, fatal: bool = False, aborted: bool = True
-    ) -> None:
-        match worker.fail(name, fatal=fatal, aborted=aborted):
+    def _failed(self, worker: Worker, name: str, *, fatal: bool = False) -> None:
+        match worker.fail(name, fatal=fatal):
             case Action.REOPEN:
                 worker.start_fence(worker.generation, worker.places)
             case Action.REJOIN:
                 worker.tailer.disown()
                 worker.generation = -1
-            case Action.EXIT:
-                self.crash(self.workers.index(worker))
-            case Action.RETRY:
-                pass
 
     @rule(slot=slots, fate=fates, read=st.booleans())
     def turn(self, slot: int, fate: str, read: bool) -> None:

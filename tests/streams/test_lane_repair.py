@@ -7,9 +7,17 @@ from streams.error_table import Action
 from streams.turn import Transaction
 from tests.streams.driven_worker import Worker, running
 from tests.streams.kafka_model import Open
-from tests.streams.scripts import create, pipeline_at, revise
+from tests.streams.scripts import (
+    completed,
+    create,
+    execute,
+    execution_at,
+    pipeline_at,
+    revise,
+)
 
 P, Q = pipeline_at(0), pipeline_at(1)
+E = execution_at(0)
 
 
 def lose(worker: Worker, transaction: Transaction) -> Open:
@@ -70,7 +78,8 @@ def test_a_repair_that_fails_is_tried_again() -> None:
     lose(worker, worker.judged())
     worker.read()
     worker.judged()
-    assert worker.fail("NOT_ENOUGH_REPLICAS") is Action.RETRY
+    assert worker.fail("NOT_ENOUGH_REPLICAS") is Action.REOPEN
+    worker.reopen()
     worker.work()
     assert worker.said(1) == ["accepted"]
 
@@ -84,9 +93,76 @@ def test_new_producers_in_the_same_generation_do_not_forget_what_is_missing() ->
         del worker.kafka.offsets[place]
     worker.send(create(Q), 2)
     worker.judged()
-    assert worker.fail("_TIMED_OUT", aborted=False) is Action.REOPEN
+    assert worker.fail("_TIMED_OUT") is Action.REOPEN
     worker.reopen()
     worker.send(revise(P, "B"), 3)
     worker.work()
     assert [worker.said(number) for number in (1, 2, 3)] == [["accepted"]] * 3
     assert worker.events().count(f"{P}#000000000001".encode()) == 1
+
+
+# ── a transaction that was committed in part ─────────────────────────────────────────────
+
+
+def in_part(worker: Worker, seen: int, *, offsets: bool = False) -> Transaction:
+    """The lane is told that its transaction failed, while its first `seen` events are there."""
+    transaction = worker.judged()
+    for write in [w for w in transaction.writes if w.place][:seen]:
+        worker.kafka.append(write)
+    if offsets:
+        for place, offset in transaction.offsets.items():
+            worker.kafka.offsets[place] = offset, transaction.metadata[place]
+    assert worker.fail("_TIMED_OUT") is Action.REOPEN
+    worker.reopen()
+    return transaction
+
+
+def test_a_torn_command_gets_the_rest_of_its_events() -> None:
+    worker = running(active=True)
+    worker.send(execute(E, P), 3)
+    transaction = in_part(worker, 1)
+    worker.work()
+    assert worker.events("execution") == [write.key for write in transaction.writes]
+    assert set(worker.said(3)) == {"accepted"}
+    assert worker.lane.repaired == 1
+
+
+def test_the_engine_hears_of_the_events_it_was_never_told() -> None:
+    worker = running(active=True)
+    worker.send(execute(E, P), 3)
+    in_part(worker, 1)
+    worker.work()
+    told = [event.version for settled in worker.settled for event in settled.events]
+    assert told[-1] == 2
+
+
+def test_commands_behind_a_torn_one_are_decided_on_all_of_its_events() -> None:
+    worker = running(active=True)
+    worker.send(execute(E, P), 3)
+    in_part(worker, 1)
+    worker.lane.take_internal([completed(E)])
+    worker.work()
+    versions = [int((key or b"").rpartition(b"#")[2]) for key in worker.events("execution")]
+    assert versions == list(range(1, len(versions) + 1))
+    assert len(versions) > 2, "the step's end was taken"
+
+
+def test_a_place_whose_offsets_were_taken_over_gets_all_its_events() -> None:
+    worker = running()
+    worker.send(create(P), 1)
+    worker.send(create(Q), 2)
+    in_part(worker, 1, offsets=True)
+    worker.work()
+    assert sorted(key or b"" for key in worker.events()) == sorted(
+        f"{one}#000000000001".encode() for one in (P, Q)
+    )
+    assert [set(worker.said(number)) for number in (1, 2)] == [{"accepted"}] * 2
+
+
+def test_what_became_visible_of_a_failed_transaction_is_not_decided_again() -> None:
+    worker = running(active=True)
+    worker.send(revise(P, "B"), 3)
+    in_part(worker, 1)
+    worker.work()
+    assert worker.index.last_version("pipeline", P) == 3
+    assert set(worker.said(3)) == {"accepted"}

@@ -141,13 +141,13 @@ def test_a_gap_is_a_fact_only_when_the_end_of_its_time_is_read() -> None:
     script.reads(position=9)
     assert script.tailer.gaps() == {}, "no time, however long, confirms a gap"
     script.reads(position=10)
-    assert script.tailer.gaps() == {HERE: ("a", 3)}
+    assert script.tailer.gaps() == {HERE: "a#000000000002"}
 
 
 def test_a_gap_that_is_filled_is_none() -> None:
     script = Script().reads(event(1, 0), event(3, 1))
     script.tailer.on_end(HERE, 2)
-    assert script.tailer.gaps() == {HERE: ("a", 3)}
+    assert script.tailer.gaps() == {HERE: "a#000000000002"}
     script.reads(event(2, 2))
     assert (script.tailer.gaps(), script.tailer.wanted_ends()) == ({}, set())
 
@@ -156,13 +156,13 @@ def test_each_aggregates_gap_has_an_end_of_its_own() -> None:
     script = Script().reads(event(3, 1, "a"))
     script.tailer.on_end(HERE, 5)
     script.reads(event(3, 6, "b"))
-    assert script.tailer.gaps() == {HERE: ("a", 3)}
+    assert script.tailer.gaps() == {HERE: "a#000000000001"}
     assert script.tailer.wanted_ends() == {HERE}
     script.tailer.on_end(HERE, 20)
     script.reads(event(1, 7, "a"), event(2, 8, "a"))
     assert script.tailer.gaps() == {}, "b's end is not read yet"
     script.reads(position=20)
-    assert script.tailer.gaps() == {HERE: ("b", 3)}
+    assert script.tailer.gaps() == {HERE: "b#000000000001"}
 
 
 def test_an_end_that_was_looked_up_for_another_place_says_nothing() -> None:
@@ -235,3 +235,13 @@ def test_of_the_outcomes_only_those_are_remembered_that_no_event_tells() -> None
     known = [answer for answer, _ in read if script.index.answer(answer.identity)]
     assert known == [answers[REFUSED]]
     assert script.index.position("outcomes", 0) == 7
+
+
+def test_a_log_that_lacks_something_says_what() -> None:
+    script = Script().reads(event(1, 0, part="0/3"), event(2, 1, part="1/3"))
+    assert script.tailer.lacking(HERE) == "a#000000000003", "the end of a command"
+    script.reads(event(3, 2, part="2/3"))
+    assert script.tailer.lacking(HERE) == ""
+    script.reads(event(5, 3))
+    assert script.tailer.lacking(HERE) == "a#000000000004", "what stands before an event"
+    assert script.tailer.lacking(THERE) == ""
