@@ -1,14 +1,24 @@
-"""The event store (port): the events of an aggregate in the order of their versions."""
+"""The event store (port): events by aggregate, and all of them in the order of their time.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+    read      one aggregate, by versions or as it stood at a time
+    read_all  everything, by (timestamp, partition, offset); resumable, bounded or live
+    append    decided events of several aggregates of one partition, all or none
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
 
 from domain.errors import NotFound
-from streams.records import EventRecord
+from streams.records import ANY, EventRecord, ExpectedVersion
 
 MAX_READ = 1_000
 """Events per read; 1,000 events of the usual 250 bytes are answered in one piece of 256 KiB."""
+
+Place = tuple[str, int]
+"""(context, partition)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +29,88 @@ class Slice:
     events: Sequence[EventRecord]
 
 
-class EventStore(Protocol):
-    """What every adapter promises stands in tests/contracts/event_store.py."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events `read_all` gives: from a time or from a position on, of some types or all.
+
+    `position` holds the next offset of each place (what an `EventFeed` says of itself); places
+    that it does not name begin at `since`, or at their first event.
+    """
+
+    contexts: Collection[str] = ()
+    since: datetime | None = None
+    position: Mapping[Place, int] = field(default_factory=dict)
+    types: Collection[str] = ()
+
+
+class EventFeed(Protocol):
+    """All events of a selection, once, in the order of (timestamp, partition, offset)."""
+
+    @property
+    def position(self) -> Mapping[Place, int]:
+        """Where to go on: the next offset of each place, as far as events were given."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[EventRecord]: ...
+
+
+class EventReader(Protocol):
+    """What every adapter promises stands in tests/contracts/event_store_contract.py."""
 
     async def read(
-        self, context: str, aggregate_id: str, from_version: int = 1, limit: int = MAX_READ
+        self,
+        context: str,
+        aggregate_id: str,
+        from_version: int = 1,
+        limit: int = MAX_READ,
+        *,
+        to_version: int | None = None,
+        at: datetime | None = None,
     ) -> Slice:
-        """The events from `from_version` on, `limit` at most.
+        """The events from `from_version` on, up to `to_version` or to the broker time `at`.
 
         Raises NotFound where the aggregate has no events, Unavailable where its owner is away.
+        """
+        ...
+
+    def read_all(self, selection: Selection, *, live: bool = False) -> EventFeed:
+        """Everything up to the end that is true now; `live` goes on with what comes.
+
+        Live, the order across partitions holds for what is visible at the same moment: a
+        transaction that commits late shows events of an earlier time.
+        Iterating raises Unavailable where the broker stays away.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One aggregate's part of an append; without events it is a condition alone."""
+
+    aggregate_id: str
+    events: Sequence[Any] = ()
+    expected: ExpectedVersion = ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The versions of each aggregate's new events, and where the last event stands."""
+
+    versions: Mapping[str, Sequence[int]]
+    position: str
+
+
+class EventStore(EventReader, Protocol):
+    """A reader that can also write, where the aggregates' owner is this process."""
+
+    async def append(
+        self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID, actor: str
+    ) -> Appended:
+        """Append decided events, all or none; the same `append_id` takes effect once.
+
+        Returns when the events were read back. Raises VersionConflict where a condition does not
+        hold, Invalid where the parts do not share a partition, Unavailable where another worker
+        owns it.
         """
         ...
 
