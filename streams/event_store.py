@@ -1,8 +1,8 @@
 """The event store (port): events by aggregate, and all of them in the order of their time.
 
-    read      one aggregate, by versions or as it stood at a time
-    read_all  everything, by (timestamp, partition, offset); resumable, bounded or live
-    append    decided events of several aggregates of one partition, all or none
+read      one aggregate, by versions or as it stood at a time
+read_all  everything, by (timestamp, partition, offset); resumable, bounded or live
+append    decided events of several aggregates of one partition, all or none
 """
 
 import uuid
@@ -104,7 +104,7 @@ class EventStore(EventReader, Protocol):
     """A reader that can also write, where the aggregates' owner is this process."""
 
     async def append(
-        self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID, actor: str
+        self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID
     ) -> Appended:
         """Append decided events, all or none; the same `append_id` takes effect once.
 

@@ -18,6 +18,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from domain.errors import Unavailable
+from streams.appends import Append
 from streams.broker_wait import until_answered
 from streams.error_table import Action, TransactionError
 from streams.failpoints import Failpoint, reached
@@ -113,6 +114,10 @@ class KafkaLane(threading.Thread):
     def take_internal(self, commands: Sequence[InternalCommand]) -> None:
         self._inbox.put(lambda: self._lane.take_internal(commands))
 
+    def append(self, append: Append) -> None:
+        """Let the next transaction hold it; `append.on_done` is called afterwards."""
+        self._inbox.put(lambda: self._lane.take_append(append))
+
     def close(self) -> None:
         """Give all places up; returns when the transaction in flight has ended."""
         with self._lock:
@@ -190,6 +195,8 @@ class KafkaLane(threading.Thread):
         if isinstance(outcome, Settled):
             self._reopens = 0
             self._on_settled(outcome)
+            for append, answers in outcome.appends:
+                append.on_done(answers)
         else:
             assert isinstance(result, TransactionError)
             self._act(outcome, result, transaction)

@@ -8,25 +8,26 @@ written again should it be missing there, so nothing rests on the word of a comm
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
-from domain.contexts import CONTEXTS, Context
+from domain.contexts import CONTEXTS
+from domain.errors import FlexCoreError, Invalid
 from domain.execution.messages import CompleteStep, FailStep
-from domain.pipeline.pipeline import Pipeline
-from streams.answers import WORKER, Answer
+from streams.answers import WORKER
+from streams.appends import Append, judge_append, known_append, not_owned
 from streams.commit_metadata import CommitMetadata
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
-from streams.records import Identity
+from streams.parking import Parking
 from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn, without_event
+from streams.turn_view import TurnView
 from streams.unseen import Unseen, missing_of
 from streams.verdicts import (
     CommandRecord,
@@ -40,17 +41,6 @@ from streams.verdicts import (
 log = structlog.get_logger("flexcore.lane")
 
 MAX_PARKED = timedelta(seconds=2)
-
-
-@dataclass(slots=True)
-class _Parked:
-    """A command that waits until the pipeline topic is read to `end`, and all behind it."""
-
-    record: CommandRecord
-    needs: Place
-    since: datetime
-    end: int | None = None
-    behind: deque[CommandRecord] = field(default_factory=deque)
 
 
 class Lane:
@@ -78,7 +68,8 @@ class Lane:
         self._queue: deque[CommandRecord] = deque()
         self._internal: deque[InternalCommand] = deque()
         self._repairs: deque[NewEvent] = deque()
-        self._parked: dict[Place, _Parked] = {}
+        self._parked = Parking()
+        self._appends: deque[Append] = deque()
         self._states = States(index, judge.codec)
         self._unseen = Unseen(index)
         self._turn: Turn | None = None
@@ -95,9 +86,7 @@ class Lane:
     @property
     def queued(self) -> int:
         """Commands that wait for a turn, parked ones included."""
-        # Asked for by other threads: a dictionary may not be walked while the lane changes it.
-        parked = tuple(self._parked.values())
-        return len(self._queue) + sum(len(one.behind) + 1 for one in parked)
+        return len(self._queue) + len(self._parked)
 
     def open(
         self,
@@ -114,7 +103,7 @@ class Lane:
         """
         if generation != self._generation:
             self.close()
-        self._queue, self._parked = self._queued(), {}
+        self._queue.extendleft(reversed(self._parked.empty()))
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
@@ -125,7 +114,8 @@ class Lane:
         """Own nothing and know nothing; a running transaction must have ended."""
         self._next, self._last_key = {}, {}
         self._queue, self._repairs = deque(), deque()
-        self._parked = {}
+        self._parked = Parking()
+        self._give_up(lambda _: True)
         self._states = States(self._index, self._judge.codec)
         self._unseen = Unseen(self._index)
         self._turn, self._doubtful, self._generation = None, (), -1
@@ -134,11 +124,15 @@ class Lane:
     def stop_place(self, place: Place) -> None:
         """Judge nothing there any more; its commands stay on their topic."""
         self._next.pop(place, None)
-        self._parked.pop(place, None)
+        self._parked.leave(place)
+        self._give_up(lambda append: append.place == place)
 
-    def _queued(self) -> deque[CommandRecord]:
-        parked = [c for p in self._parked.values() for c in (p.record, *p.behind)]
-        return deque((*parked, *self._queue))
+    def _give_up(self, concerned: Callable[[Append], bool]) -> None:
+        """Appends have nobody who sends them again: whoever asked is told."""
+        given_up = [append for append in self._appends if concerned(append)]
+        self._appends = deque(append for append in self._appends if not concerned(append))
+        for append in given_up:
+            append.on_done(not_owned(append.place))
 
     def unseen(self, generation: int) -> frozenset[str]:
         """Keys of events that this lane would write in `generation` if the log lacked them."""
@@ -157,22 +151,27 @@ class Lane:
     def take_internal(self, commands: Iterable[InternalCommand]) -> None:
         self._internal.extend(commands)
 
+    def take_append(self, append: Append) -> None:
+        if append.place in self._next:
+            self._appends.append(append)
+        else:
+            append.on_done(not_owned(append.place))
+
     def wanted_ends(self) -> set[Place]:
         """The places whose true end somebody must look up, for parked commands."""
-        return {parked.needs for parked in self._parked.values() if parked.end is None}
+        return self._parked.wanted_ends()
 
     def on_end(self, place: Place, end: int) -> None:
         """The true end of a place, taken after `wanted_ends` named it."""
-        for parked in self._parked.values():
-            if parked.needs == place and parked.end is None:
-                parked.end = end
+        self._parked.on_end(place, end)
 
     @property
     def waiting(self) -> bool:
         """Whether a later step may have something to do without new input."""
         if self._next and not self._announced:
             return True
-        return bool(self._parked or self._unseen or self._queue or self._internal or self._repairs)
+        queues = self._queue, self._internal, self._appends, self._repairs
+        return any(queues) or bool(len(self._parked) or self._unseen)
 
     # ── a turn ───────────────────────────────────────────────────────────────────────────
 
@@ -183,12 +182,13 @@ class Lane:
             return None
         self._repairs.extend(self._unseen.missing())
         turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
-        view = _View(self, turn)
+        view = TurnView(turn, self._states, self._unseen, self._index)
         if not self._announced:
             # Whoever reads the group's offsets learns whom to ask, before anything is written.
             turn.offsets.update(self._next)
         self._repair(turn, view)
         self._judge_internal(turn, view)
+        self._judge_appends(turn, view)
         self._judge_parked(turn, view)
         while self._queue and turn.takes_commands:
             self._judge_record(self._queue.popleft(), turn, view)
@@ -214,8 +214,8 @@ class Lane:
         action = action_for(error)
         # What was parked meanwhile came later than these: judged first, it would take the
         # partition's offset past them.
-        held, self._parked = self._queued(), {}
-        self._queue = deque((*turn.commands, *held))
+        self._queue = deque((*turn.commands, *self._parked.empty(), *self._queue))
+        self._appends.extendleft(append for append, _ in reversed(turn.appends))
         self._internal.extendleft(reversed(turn.internal))
         self._repairs.extendleft(reversed(turn.repairs))
         self._doubtful = [event for event in turn.events if event not in turn.repairs]
@@ -230,24 +230,24 @@ class Lane:
         assert turn is not None, "a result without a transaction"
         return turn
 
-    def _judge_record(self, record: CommandRecord, turn: Turn, view: "_View") -> None:
+    def _judge_record(self, record: CommandRecord, turn: Turn, view: TurnView) -> None:
         place = record.context, record.partition
         if place not in self._next:
             return
         if record.offset < turn.offsets.get(place, self._next[place]):
             return
         if place in self._parked:
-            self._parked[place].behind.append(record)
+            self._parked.wait_behind(place, record)
             return
         verdict = self._judge.judge(record, view, turn.at, final=False)
         if isinstance(verdict, NeedsPipeline):
             needs = "pipeline", partition_of(verdict.pipeline_id, self._judge.partitions)
-            self._parked[place] = _Parked(record, needs, turn.at)
+            self._parked.park(place, record, needs, turn.at)
             return
         turn.apply(record, verdict)
 
-    def _judge_parked(self, turn: Turn, view: "_View") -> None:
-        for place, parked in list(self._parked.items()):
+    def _judge_parked(self, turn: Turn, view: TurnView) -> None:
+        for place, parked in self._parked:
             read_on = parked.end is not None and self._index.position(*parked.needs) >= parked.end
             verdict = self._judge.judge(parked.record, view, turn.at, final=read_on)
             if isinstance(verdict, NeedsPipeline):
@@ -255,11 +255,11 @@ class Lane:
                     continue
                 what = "the pipelines could not be read to their end within 2 s; try again"
                 verdict = Rejected(self._judge.unavailable(parked.record, what))
-            del self._parked[place]
+            self._parked.leave(place)
             turn.apply(parked.record, verdict)
             self._queue.extendleft(reversed(parked.behind))
 
-    def _judge_internal(self, turn: Turn, view: "_View") -> None:
+    def _judge_internal(self, turn: Turn, view: TurnView) -> None:
         while self._internal and turn.takes_internal:
             command = self._internal.popleft()
             offset = self._next.get((command.context, command.partition))
@@ -275,7 +275,24 @@ class Lane:
             if isinstance(verdict, Decided) and verdict.events:
                 turn.apply_internal(command, verdict, offset)
 
-    def _repair(self, turn: Turn, view: "_View") -> None:
+    def _judge_appends(self, turn: Turn, view: TurnView) -> None:
+        while self._appends and turn.takes_internal:
+            append = self._appends.popleft()
+            known = known_append(append, view)
+            if known is not None:
+                append.on_done(known)
+                continue
+            try:
+                decided = judge_append(append, view, turn.at, self._judge.codec)
+            except FlexCoreError as error:
+                append.on_done(error)
+                continue
+            except Exception as error:
+                append.on_done(Invalid("append.invalid", f"cannot be written: {error!r}"))
+                continue
+            turn.apply_append(append, decided, self._next[append.place])
+
+    def _repair(self, turn: Turn, view: TurnView) -> None:
         while self._repairs:
             event = self._repairs.popleft()
             offset = self._next.get((event.context, event.partition))
@@ -299,30 +316,6 @@ class Lane:
             key = last.get(place, self._last_key.get(place, ""))
             metadata[place] = CommitMetadata(*self._writer, key).text()
         return Transaction(turn.writes, turn.offsets, metadata, self._group)
-
-
-class _View:
-    """A turn over the lane's committed state over the index."""
-
-    def __init__(self, lane: Lane, turn: Turn) -> None:
-        self._lane = lane
-        self._turn = turn
-
-    def answer(self, identity: Identity) -> Answer | None:
-        # The index before what is recent: only there an answer has its position.
-        return (
-            self._turn.answers.get(identity)
-            or self._lane._index.answer(identity)
-            or self._lane._unseen.answer(identity)
-        )
-
-    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
-        found = self._turn.states.get((context.name, aggregate_id))
-        return found or self._lane._states.get(context, aggregate_id)
-
-    def pipeline(self, pipeline_id: str) -> Pipeline | None:
-        _, state = self.state(CONTEXTS["pipeline"], pipeline_id)
-        return state if isinstance(state, Pipeline) else None
 
 
 def _failure(command: InternalCommand, error: Exception) -> InternalCommand:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from streams.answers import ACCEPTED, Answer, answer_of
+from streams.appends import SOURCE
 from streams.records import EventRecord, text
 from streams.stream_index import StreamIndex
 from streams.topics import event_key
@@ -21,6 +22,8 @@ from streams.turn import Place
 log = structlog.get_logger("flexcore.tailer")
 
 ENGINE = "flexcore/engine"
+_INSIDE = frozenset({ENGINE, SOURCE.decode()})
+"""Whose events nobody waits for on the outcomes topic."""
 
 
 @dataclass(slots=True)
@@ -191,8 +194,8 @@ class Tailer:
 
 
 def due(event: EventRecord) -> list[Answer]:
-    """The answer an event calls for: none for the engine's, one for a command's last event."""
-    if text(event.headers, "ce_source") == ENGINE:
+    """The answer an event calls for: one for a command's last event, none where it came from inside."""
+    if text(event.headers, "ce_source") in _INSIDE:
         return []
     answer = answer_of(event)
     assert answer is None or answer.status == ACCEPTED

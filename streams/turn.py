@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from schemas.codec import Codec
 from streams.answers import Answer, answer_of, outcome_headers, outcome_value
+from streams.appends import Append
 from streams.records import EventRecord, Headers, Identity, header_map
 from streams.topics import MIB, Topics, partition_of
 from streams.verdicts import (
@@ -56,9 +57,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a commit brought: events for the engine, and counts."""
+    """What a commit brought: events for the engine, appends with their answers, and counts."""
 
     events: Sequence[NewEvent]
+    appends: Sequence[tuple[Append, Mapping[str, Answer]]]
     judged: int
     refused: int
     dead: int
@@ -81,6 +83,7 @@ class Turn:
     commands: list[CommandRecord] = field(default_factory=list)
     internal: list[InternalCommand] = field(default_factory=list)
     repairs: list[NewEvent] = field(default_factory=list)
+    appends: list[tuple[Append, Mapping[str, Answer]]] = field(default_factory=list)
     size_bytes: int = 0
     refused: int = 0
     dead: int = 0
@@ -95,12 +98,13 @@ class Turn:
 
     @property
     def takes_internal(self) -> bool:
-        return len(self.internal) < MAX_COMMANDS and self.size_bytes < MAX_TURN_BYTES
+        taken = len(self.internal) + len(self.appends)
+        return taken < MAX_COMMANDS and self.size_bytes < MAX_TURN_BYTES
 
     def settled(self) -> Settled:
         """What it was, once it is committed; an event of an earlier commit is no news."""
         news = [event for event in self.events if event.event is not None]
-        return Settled(news, len(self.commands), self.refused, self.dead)
+        return Settled(news, self.appends, len(self.commands), self.refused, self.dead)
 
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
         """Take what became of a command, and its offset."""
@@ -128,6 +132,15 @@ class Turn:
         self.internal.append(command)
         self.offsets.setdefault((command.context, command.partition), offset)
         self._decided(decided)
+
+    def apply_append(self, append: Append, decided: Sequence[Decided], offset: int) -> None:
+        """Take what an append makes; `offset` is its place's next command offset."""
+        self.appends.append(
+            (append, {one.answer.identity.aggregate_id: one.answer for one in decided})
+        )
+        self.offsets.setdefault(append.place, offset)
+        for one in decided:
+            self._decided(one)
 
     def repair(self, event: NewEvent, offset: int) -> None:
         """Write a committed event again that the log turned out to lack."""
