@@ -1,12 +1,16 @@
 """`flexcore bench`: what the running stack does a second, measured as docs/performance.md says."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from domain.errors import Invalid
 from gateway.cli import places
 from gateway.cli.options import WHERE, Where
 from gateway.cli.output import View, show, show_all, tell
+
+if TYPE_CHECKING:
+    from streams.connection import Connection
 
 RESULT = View(
     name="benchmark",
@@ -17,6 +21,30 @@ RESULT = View(
         "P50 MS": "p50_ms",
         "P99 MS": "p99_ms",
         "LOWEST AND HIGHEST": "spread",
+    },
+)
+
+PEERS = View(
+    name="benchmark",
+    columns={},
+    parts={
+        "results": {
+            "IN FLIGHT": "in_flight",
+            "PEER": "peer",
+            "PER SECOND": "rate_per_s",
+            "LOWEST AND HIGHEST": "spread",
+            "P50 MS": "p50_ms",
+            "P99 MS": "p99_ms",
+            "SOUND RUNS": "runs",
+            "FAILED": "failed",
+        },
+        "contestants": {
+            "PEER": "peer",
+            "CLIENT": "client",
+            "DURABILITY": "durability",
+            "VERSIONS": "versions",
+        },
+        "not_run": {"PEER": "peer", "WHY": "why"},
     },
 )
 
@@ -64,3 +92,56 @@ def commands(
         show(results[0], RESULT, where.output)
     else:
         show_all(results, RESULT, where.output)
+
+
+@app.command
+def peers(
+    *,
+    in_flight: Annotated[list[int], Parameter(consume_multiple=True)] | None = None,
+    seconds: float = 4.0,
+    runs: int = 5,
+    only: Annotated[list[str], Parameter(consume_multiple=True)] | None = None,
+    without_fsync: Annotated[bool, Parameter(negative=())] = False,
+    where: Where = WHERE,
+) -> None:
+    """The same commands on FlexCore, a bare loop and other event stores, run by run in turn.
+
+    Each peer gets an environment of its own (.cache/peers) and a new store; FlexCore and the bare loop need a
+    running stack. What cannot run is told with the reason.
+
+    Parameters
+    ----------
+    in_flight
+        commands on their way at once (default: 1 8 32 64 256 2000)
+    seconds
+        how long each run is measured, after a warm-up of 1.5 s
+    runs
+        runs per number and peer; the median is the result
+    only
+        the contestants to measure, with blanks or commas between them (default: all)
+    without_fsync
+        let the peers, too, answer before the disk has it: the class of a single broker
+    """
+    from benchmarks.peers import compare
+
+    names = [name for part in only or compare.NAMES for name in part.split(",")]
+    if unknown := sorted(set(names) - set(compare.NAMES)):
+        raise Invalid(
+            "bench.unknown_peer",
+            f"no contestant is called {', '.join(unknown)}; there are {', '.join(compare.NAMES)}",
+        )
+
+    def kafka() -> "tuple[Connection, str]":
+        connection, settings = places.kafka(where)
+        return connection, settings.kafka.prefix
+
+    found = compare.measure(
+        kafka,
+        names=names,
+        in_flight=in_flight or compare.IN_FLIGHT,
+        seconds=seconds,
+        runs=runs,
+        durable=not without_fsync,
+        tell=tell,
+    )
+    show(found, PEERS, where.output)
