@@ -8,9 +8,10 @@ hourly ──► renamed ─────────┘
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -20,6 +21,10 @@ MAX_JSON_BYTES = 32 * 1024
 """Free-form values travel by value up to here; larger ones are blobs (the public contract)."""
 MAX_ATTEMPTS = 100
 
+Check = Callable[["Definition"], Iterable[str]]
+"""Says what is wrong with a definition, a sentence each; none means that it can run."""
+
+_CANONICAL = json.JSONEncoder(sort_keys=True)
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PLUGIN = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_]{0,62}")
 
@@ -62,7 +67,8 @@ class Step:
     with_json: str
 
 
-@dataclass(frozen=True, slots=True)
+# No slots: what was found out about a definition stays with it, and goes with it.
+@dataclass(frozen=True)
 class Definition:
     """The steps of a pipeline in the order they were written."""
 
@@ -70,8 +76,23 @@ class Definition:
 
     def content_hash(self) -> str:
         """sha256 over a canonical text: equal for definitions that mean the same."""
-        text = json.dumps([_plain(step) for step in self.steps], sort_keys=True)
+        return self._content_hash
+
+    def found_by(self, check: Check) -> Sequence[str]:
+        """What `check` finds wrong; each is asked once, so it must be a function of the value."""
+        found = self._found.get(check)
+        if found is None:
+            found = self._found[check] = tuple(check(self))
+        return found
+
+    @cached_property
+    def _content_hash(self) -> str:
+        text = _CANONICAL.encode([_plain(step) for step in self.steps])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _found(self) -> dict[Check, Sequence[str]]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +194,16 @@ def _with_problems(with_json: str) -> Iterator[str]:
 def parse_json(text: str) -> Any:
     """The value in a JSON text. Raises ValueError, also for NaN and Infinity, which are no JSON."""
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return _STRICT.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
 def _no_number(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_number)
 
 
 def holds_blob_reference(value: object) -> bool:
@@ -198,6 +222,8 @@ def holds_blob_reference(value: object) -> bool:
 
 def _cycle(definition: Definition) -> Sequence[str]:
     """Steps of which each needs the one before, first = last; none where all can run."""
+    if not any(step.needs for step in definition.steps):
+        return ()
     try:
         TopologicalSorter({step.id: step.needs for step in definition.steps}).prepare()
     except CycleError as error:

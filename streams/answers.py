@@ -12,11 +12,14 @@ from datetime import datetime
 from domain.errors import Unreadable
 from schemas.codec import Codec
 from schemas.outcome import Outcome
-from streams.positions import position_text
 from streams.records import EventRecord, Headers, Identity, text, time_text
 
 WORKER = "flexcore/worker"
 ACCEPTED, REFUSED, UNAVAILABLE = "accepted", "refused", "unavailable"
+
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_TYPE = ("ce_type", b"flexcore.outcome.Outcome")
+_AVRO = ("content-type", b"application/avro")
 
 NOT_REMEMBERED = frozenset({"command.id_reused"})
 """Refusals that depend on what the id stood for before; remembering one would overwrite that."""
@@ -53,7 +56,7 @@ def answer_of(last: EventRecord) -> Answer | None:
         hash=text(last.headers, "ce_commandhash"),
         status=ACCEPTED,
         versions=tuple(range(last.version - int(index), last.version + 1)),
-        position=position_text({(last.context, last.partition): last.offset}),
+        position=f"{last.context}/{last.partition}@{last.offset}",
     )
 
 
@@ -61,13 +64,13 @@ def outcome_headers(answer: Answer, at: datetime, source: str = WORKER) -> Heade
     """`source` tells which process gave the answer."""
     identity = answer.identity
     return [
-        ("ce_specversion", b"1.0"),
+        _SPEC_VERSION,
         ("ce_id", f"{identity.command_id}:{answer.hash[:16]}".encode()),
         ("ce_source", source.encode()),
-        ("ce_type", b"flexcore.outcome.Outcome"),
+        _TYPE,
         ("ce_time", time_text(at).encode()),
         ("ce_subject", identity.aggregate_id.encode()),
-        ("content-type", b"application/avro"),
+        _AVRO,
         ("ce_context", identity.context.encode()),
         ("ce_commandid", identity.command_id.encode()),
         ("ce_commandhash", answer.hash.encode()),

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from domain.errors import TooLarge
@@ -17,11 +18,18 @@ MAX_EVENT_BYTES = 4 * MIB - 64 * 1024
 """The topic takes 4 MiB with key, headers and batch overhead."""
 
 
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_AVRO = ("content-type", b"application/avro")
+_TENANT = ("ce_tenantid", DEFAULT_TENANT.encode())
+_ACTOR = ("ce_actorid", ANONYMOUS.encode())
+_ENGINE_ACTOR = ("ce_actorid", b"engine")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where events come from, as their headers tell it."""
+    """Where events come from, as their headers tell it; `command_id` in canonical form."""
 
-    command_id: uuid.UUID
+    command_id: uuid.UUID | str
     content: str
     source: bytes
     correlation_id: str
@@ -29,20 +37,19 @@ class Source:
     traceparent: str = ""
 
     def headers(self, aggregate_id: str, at: datetime, count: int) -> list[tuple[str, bytes]]:
-        actor = b"engine" if self.source == b"flexcore/engine" else ANONYMOUS.encode()
         found = [
-            ("ce_specversion", b"1.0"),
+            _SPEC_VERSION,
             ("ce_source", self.source),
             ("ce_time", time_text(at).encode()),
             ("ce_subject", aggregate_id.encode()),
-            ("content-type", b"application/avro"),
-            ("ce_tenantid", DEFAULT_TENANT.encode()),
-            ("ce_actorid", actor),
+            _AVRO,
+            _TENANT,
+            _ENGINE_ACTOR if self.source == b"flexcore/engine" else _ACTOR,
             ("ce_correlationid", self.correlation_id.encode()),
             ("ce_causationid", self.causation_id.encode()),
             ("ce_commandid", str(self.command_id).encode()),
             ("ce_commandhash", self.content.encode()),
-            ("ce_txncount", str(count).encode()),
+            ("ce_txncount", b"%d" % count),
         ]
         if self.traceparent:
             found.append(("traceparent", self.traceparent.encode()))
@@ -72,12 +79,12 @@ def new_events(
                 "command.too_large",
                 f"the event would be {len(value)} bytes; at most {MAX_EVENT_BYTES} fit",
             )
-        event_uuid = event_id(source.command_id, home.context, home.aggregate_id, number)
+        own_id = event_id(source.command_id, home.context, home.aggregate_id, number)
         headers = [
-            ("ce_id", event_uuid.encode()),
-            ("ce_type", catalogue.full_names()[type(event)].encode()),
-            ("ce_aggregateversion", str(number).encode()),
-            ("ce_txnindex", str(index).encode()),
+            ("ce_id", own_id.encode()),
+            _type_header(type(event)),
+            ("ce_aggregateversion", b"%d" % number),
+            ("ce_txnindex", b"%d" % index),
             *shared,
         ]
         key = event_key(home.aggregate_id, number)
@@ -94,3 +101,8 @@ def new_events(
             )
         )
     return found
+
+
+@cache
+def _type_header(cls: Any) -> tuple[str, bytes]:
+    return "ce_type", catalogue.full_names()[cls].encode()

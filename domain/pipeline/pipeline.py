@@ -221,14 +221,13 @@ def _check(command: CreatePipeline | RevisePipeline, facts: Facts) -> None:
         raise Invalid(
             "pipeline.invalid_definition", f"a description is at most {MAX_DESCRIPTION} characters"
         )
-    wrong = list(problems(command.definition)) or list(
-        facts.expression_problems(command.definition)
-    )
+    definition = command.definition
+    wrong = definition.found_by(problems) or definition.found_by(facts.expression_problems)
     if wrong:
-        raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=wrong)
-    missing = list(unsupported(command.definition))
+        raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=list(wrong))
+    missing = definition.found_by(unsupported)
     if missing:
-        raise Invalid("pipeline.unsupported", "; ".join(missing[:20]), problems=missing)
+        raise Invalid("pipeline.unsupported", "; ".join(missing[:20]), problems=list(missing))
 
 
 PIPELINE: Decider[PipelineCommand, PipelineEvent, State] = Decider(Absent(), decide, evolve)

@@ -1,0 +1,155 @@
+"""Avro's small pieces, as the functions of `schemas/compiled.py` use them.
+
+n ──► zigzag 0 -1 1 -2 … = 0 1 2 3 … ──► seven bits a byte, the lowest first, 0x80 = more follows
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+Read = Callable[[bytes, int], tuple[Any, int]]
+
+NULL, SOME = b"\0", b"\2"
+"""The branches of [null, T]."""
+FALSE, TRUE = b"\0", b"\1"
+
+KEPT = 1_024
+KEPT_BYTES = 4 * 1024
+"""Together 4 MiB of keys at most, and about four times that in values."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DOUBLE = struct.Struct("<d")
+
+join = b"".join
+pack = _DOUBLE.pack
+unpack = _DOUBLE.unpack_from
+
+
+# ── whole numbers ────────────────────────────────────────────────────────────────────────
+
+
+def _zigzag(number: int) -> bytes:
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(f"{number} needs more than 64 bits")
+    left = (number << 1) ^ (number >> 63)
+    found = bytearray()
+    while left > 127:
+        found.append(left & 127 | 128)
+        left >>= 7
+    found.append(left)
+    return bytes(found)
+
+
+class _Zigzag(dict[int, bytes]):
+    """Lengths, versions and counters are small: their bytes are at hand, others are made."""
+
+    def __missing__(self, number: int) -> bytes:
+        return _zigzag(number)
+
+
+ZIGZAG = _Zigzag({number: _zigzag(number) for number in range(-64, 1_024)})
+
+
+def long(data: bytes, at: int) -> tuple[int, int]:
+    """(number, offset behind it). Raises ValueError for one over 64 bits, IndexError at the end."""
+    found = shift = 0
+    while (byte := data[at]) > 127:
+        found |= (byte & 127) << shift
+        shift += 7
+        at += 1
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")
+    found |= byte << shift
+    if found >> 64:
+        raise ValueError("a number of more than 64 bits")
+    return (found >> 1) ^ -(found & 1), at + 1
+
+
+def size(data: bytes, at: int) -> tuple[int, int]:
+    """A length, which is not negative. Raises ValueError, IndexError."""
+    found, at = long(data, at)
+    if found < 0:
+        raise ValueError(f"a length of {found}")
+    return found, at
+
+
+# ── texts, times, items ──────────────────────────────────────────────────────────────────
+
+
+def text(value: str) -> bytes:
+    found = value.encode()
+    return ZIGZAG[len(found)] + found
+
+
+def read_text(data: bytes, at: int) -> tuple[str, int]:
+    length, at = size(data, at)
+    return data[at : at + length].decode(), at + length
+
+
+def micros(moment: datetime) -> bytes:
+    """timestamp-micros of a time that knows its zone; TypeError for another."""
+    # Two times of one zone are equal although an hour of summer time lies between them: only in
+    # UTC equal times are the same moment for certain.
+    return _utc_micros(moment) if moment.tzinfo is UTC else _zigzag(_since_epoch(moment))
+
+
+@lru_cache(maxsize=64)
+def _utc_micros(moment: datetime) -> bytes:
+    """All events of a turn have one time."""
+    return _zigzag(_since_epoch(moment))
+
+
+def _since_epoch(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def read_moment(data: bytes, at: int) -> tuple[datetime, int]:
+    found, at = long(data, at)
+    return _EPOCH + timedelta(microseconds=found), at
+
+
+def items(values: Sequence[Any], encode: Callable[[Any], bytes]) -> bytes:
+    """An array in one block."""
+    if not len(values):
+        return b"\0"
+    return join((ZIGZAG[len(values)], *map(encode, values), b"\0"))
+
+
+def read_items(data: bytes, at: int, read: Read) -> tuple[tuple[Any, ...], int]:
+    """An array in any number of blocks. Raises ValueError for more items than there are bytes."""
+    found: list[Any] = []
+    while True:
+        count, at = long(data, at)
+        if count == 0:
+            return tuple(found), at
+        if count < 0:
+            count = -count
+            _, at = long(data, at)  # the block's length, for who passes it over
+        # Every item has a byte at least.
+        if count > len(data) - at:
+            raise ValueError(f"{count} items in {len(data) - at} bytes")
+        for _ in range(count):
+            item, at = read(data, at)
+            found.append(item)
+
+
+def no_branch(number: int) -> None:
+    raise ValueError(f"branch byte {number} where null or a value should be")
+
+
+def kept(read: Read) -> Read:
+    """`read`, which makes the same bytes one value: runs of a pipeline share its definition.
+
+    The key is all that is left, so it pays for the last field of a record.
+    """
+    known = lru_cache(maxsize=KEPT)(lambda rest: read(rest, 0))
+
+    def read_or_find(data: bytes, at: int) -> tuple[Any, int]:
+        rest = data[at:]
+        value, used = known(rest) if len(rest) <= KEPT_BYTES else read(rest, 0)
+        return value, at + used
+
+    return read_or_find
