@@ -48,7 +48,6 @@ CONTEXT = "execution"
 MAX_MESSAGE = 4_000
 MAX_WAIT_S = 1.0
 OWN_TIMEOUT_S = 60.0
-_ENDS = ("flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed")
 
 
 class Runner(Protocol):
@@ -268,14 +267,8 @@ class Engine:
         self._cancel(lambda due: self._place(due.execution_id) not in places)
         for context, partition in places:
             if context == CONTEXT:
-                for execution_id in self._index.aggregates(CONTEXT, partition):
-                    if not self._ended(execution_id):
-                        self._recover(execution_id)
-
-    def _ended(self, execution_id: str) -> bool:
-        version = self._index.last_version(CONTEXT, execution_id)
-        last = self._index.event(CONTEXT, execution_id, version)
-        return last is not None and last.type in _ENDS
+                for execution_id in self._index.active(partition):
+                    self._recover(execution_id)
 
     def _recover(self, execution_id: str) -> None:
         records = self._index.events(CONTEXT, execution_id)

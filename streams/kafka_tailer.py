@@ -167,16 +167,17 @@ class KafkaTailer(threading.Thread):
         consumer = self._consumer(f"{self._topics.answers_group}-tail")
         consumer.assign(
             [
-                TopicPartition(topic, partition, 0)
-                for topic in self._places
+                TopicPartition(topic, partition, self._tailer.resume((context, partition)))
+                for topic, context in self._places.items()
                 for partition in range(self._partitions)
             ]
         )
         quiet_s = 0.2
         last_commit = datetime.now(UTC)
         while not self._stopping.is_set():
-            first = consumer.poll(quiet_s)
-            if first is not None:
+            if not self._tailer.room:
+                self._stopping.wait(quiet_s)
+            elif (first := consumer.poll(quiet_s)) is not None:
                 self._take([first, *consumer.consume(BATCH, 0)])
             self._producer.poll(0)
             self._look_up_ends()
@@ -232,7 +233,8 @@ class KafkaTailer(threading.Thread):
         reached(Failpoint.TAILER_BEFORE_INDEX)
         self._produce(self._tailer.on_events(place, events, position))
         if self._tailer.owns(place):
-            self._answered[place] = position
+            # What waits for its predecessor is answered when that comes, by whoever is here then.
+            self._answered[place] = self._tailer.resume(place)
 
     def _event(self, message: Any) -> EventRecord | None:
         try:

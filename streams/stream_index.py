@@ -1,9 +1,10 @@
 """The stream index (port): what the log holds, by aggregate; derived, so it may always be dropped.
 
-events by (aggregate, version) · answers by command identity, 7 days · how far it has read
+events by (aggregate, version) · answers by command identity, 7 days · active executions
+· how far it has read
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from streams.answers import Answer
@@ -11,25 +12,55 @@ from streams.records import EventRecord, Identity
 
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 """How long a command's identity is known (the public contract); command topics keep as long."""
+HOUR_MS = 60 * 60 * 1000
+"""The grain in which answers are forgotten."""
+
+_WITH_AN_END = "execution"
+_ENDS = frozenset({"flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed"})
+
+
+def activity(last: EventRecord) -> bool | None:
+    """Whether an aggregate's last event leaves it active; `None` where its kind has no end."""
+    if last.context != _WITH_AN_END:
+        return None
+    return last.value is not None and last.type not in _ENDS
 
 
 class StreamIndex(Protocol):
-    """Written by the tailer alone, read by lane, engine and pages from other threads."""
+    """Written by the tailer alone, read by lane, engine and pages from other threads.
+
+    What is appended, replaced and remembered outlives the process together with the `advance`
+    that follows it, or not at all: behind a kept position nothing is unknown and nothing unanswered.
+    """
 
     def append(self, events: Sequence[EventRecord]) -> None:
-        """Take events, each of which is its aggregate's next one."""
+        """Take events of one partition, each of which is its aggregate's next one."""
+        ...
+
+    def replace(self, event: EventRecord) -> None:
+        """Put a later copy, redacted or pruned, in the place of an event that is here."""
         ...
 
     def remember(self, answer: Answer, at_ms: int) -> None:
         """Keep the answer to a command that made no events, unless its identity is known."""
         ...
 
-    def advance(self, context: str, partition: int, position: int) -> None:
-        """All of the partition below `position` has been read."""
+    def advance(
+        self, context: str, partition: int, position: int, resume: int | None = None
+    ) -> None:
+        """All of the partition below `position` has been read.
+
+        A new process must read again from `resume` on (default: `position`), where something that
+        was read still waits for what comes before it.
+        """
         ...
 
     def position(self, context: str, partition: int) -> int:
         """How far `context`'s events (or `outcomes`) are read: the next offset, 0 at first."""
+        ...
+
+    def resume(self, context: str, partition: int) -> int:
+        """Where a reader that starts now goes on; at most the position."""
         ...
 
     def last_version(self, context: str, aggregate_id: str) -> int:
@@ -48,10 +79,20 @@ class StreamIndex(Protocol):
         """What the identity was answered within the window."""
         ...
 
-    def aggregates(self, context: str, partition: int) -> Iterator[str]:
-        """The ids of all aggregates of a partition."""
+    def active(self, partition: int) -> Sequence[str]:
+        """The executions of a partition whose last event is no end."""
         ...
 
     def expire(self, now_ms: int) -> None:
         """Forget answers that are older than the window; each may be known for an hour longer."""
+        ...
+
+    @property
+    def room(self) -> bool:
+        """Whether the reader may go on; where not, what was taken must reach the disk first."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk has no room: commands must be refused, nothing is lost."""
         ...

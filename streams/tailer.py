@@ -2,9 +2,9 @@
 
     events in log order ──► reader rule ──► index ──► answers of owned partitions
 
-Reader rule, per aggregate: last + 1 → take; ≤ last → drop, and say so if it differs; further on →
-hold until its predecessor comes. A gap is a fact only when the end that was true when it appeared
-has been read.
+Reader rule, per aggregate: last + 1 → take; ≤ last → a later copy of the same event takes its
+place, another event is dropped and said so; further on → hold until its predecessor comes. A gap
+is a fact only when the end that was true when it appeared has been read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class Tailer:
         self._index = index
         self._answer_from: dict[Place, int] = {}
         self._gaps: dict[Place, dict[str, _Gap]] = {}
-        self._torn: dict[Place, dict[str, int]] = {}
+        self._torn: dict[Place, dict[str, tuple[int, int]]] = {}
         self.conflicts = 0
 
     def own(self, answered: Mapping[Place, int]) -> None:
@@ -54,9 +54,19 @@ class Tailer:
     def owns(self, place: Place) -> bool:
         return place in self._answer_from
 
+    @property
+    def room(self) -> bool:
+        """Whether more may be read now; where not, the index has to write first."""
+        return self._index.room
+
+    def resume(self, place: Place) -> int:
+        """The offset below which all is indexed and nothing waits for something else."""
+        return self._index.resume(*place)
+
     def on_events(self, place: Place, events: Sequence[EventRecord], position: int) -> list[Answer]:
         """Take what was read up to `position`; returns the answers that are due."""
         taken: list[EventRecord] = []
+        copies: list[EventRecord] = []
         versions: dict[str, int] = {}
         for event in events:
             last = versions.get(event.aggregate_id)
@@ -68,13 +78,18 @@ class Tailer:
                 if place in self._gaps:
                     versions[event.aggregate_id] = self._unblock(place, event, taken)
             elif event.version <= last:
-                self._compare(event, taken)
+                if self._is_later_copy(event, taken):
+                    copies.append(event)
+                if event.version == last:
+                    self._watch_whole(place, event)
             else:
                 self._hold(place, event)
         for event in taken:
             self._watch_whole(place, event)
         self._index.append(taken)
-        self._index.advance(*place, position)
+        for copy in copies:
+            self._index.replace(copy)
+        self._index.advance(*place, position, self._resume(place, position))
         return self._answers(place, taken)
 
     def on_outcomes(
@@ -123,7 +138,7 @@ class Tailer:
         """
         torn = tuple(self._torn.get(place, {}).items())
         gaps = tuple(self._gaps.get(place, ()))
-        for aggregate_id, version in torn:
+        for aggregate_id, (version, _) in torn:
             return event_key(aggregate_id, version).decode()
         return self._before(place, gaps[0]) if gaps else ""
 
@@ -135,13 +150,15 @@ class Tailer:
             return
         torn = self._torn.setdefault(place, {})
         if int(index) + 1 < int(count):
-            torn[event.aggregate_id] = event.version + 1
+            torn[event.aggregate_id] = event.version + 1, event.offset
         else:
             torn.pop(event.aggregate_id, None)
 
     def _hold(self, place: Place, event: EventRecord) -> None:
         gap = self._gaps.setdefault(place, {}).setdefault(event.aggregate_id, _Gap())
-        self._alike(gap.early.setdefault(event.version, event), event)
+        known = gap.early.setdefault(event.version, event)
+        if self._alike(known, event) and event.offset > known.offset:
+            gap.early[event.version] = event
 
     def _unblock(self, place: Place, event: EventRecord, taken: list[EventRecord]) -> int:
         """Take what waited for `event`; returns the version that is last now."""
@@ -158,7 +175,14 @@ class Tailer:
             del self._gaps[place]
         return version
 
-    def _compare(self, event: EventRecord, taken: Sequence[EventRecord]) -> None:
+    def _resume(self, place: Place, position: int) -> int:
+        """From where a new process must read again to know what is held and watched here."""
+        early = (e.offset for gap in self._gaps.get(place, {}).values() for e in gap.early.values())
+        torn = (offset for _, offset in self._torn.get(place, {}).values())
+        return min((*early, *torn), default=position)
+
+    def _is_later_copy(self, event: EventRecord, taken: Sequence[EventRecord]) -> bool:
+        """Whether it stands for an event that is known, written again: redacted or pruned."""
         known = self._index.event(event.context, event.aggregate_id, event.version) or next(
             (
                 e
@@ -167,10 +191,11 @@ class Tailer:
             ),
             None,
         )
-        if known is not None:
-            self._alike(known, event)
+        if known is None or not self._alike(known, event):
+            return False
+        return event.offset > known.offset and event.value != known.value
 
-    def _alike(self, known: EventRecord, event: EventRecord) -> None:
+    def _alike(self, known: EventRecord, event: EventRecord) -> bool:
         """A republished event must be the one it replaces, whatever was redacted in its body."""
         pruned = known.value is None or event.value is None
         if not pruned and known.event_id != event.event_id:
@@ -183,6 +208,8 @@ class Tailer:
                 offset=event.offset,
                 other_offset=known.offset,
             )
+            return False
+        return True
 
     # ── answers ──────────────────────────────────────────────────────────────────────────
 

@@ -245,3 +245,63 @@ def test_a_log_that_lacks_something_says_what() -> None:
     script.reads(event(5, 3))
     assert script.tailer.lacking(HERE) == "a#000000000004", "what stands before an event"
     assert script.tailer.lacking(THERE) == ""
+
+
+# ── later copies ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("value", [b"redacted", None])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_event_written_again_without_its_body_takes_the_place_of_the_first(
+    value: bytes | None, batches: int
+) -> None:
+    copy = event(1, 7, value=value)
+    script = Script()
+    if batches == 1:
+        script.reads(event(1, 0), event(2, 1), copy)
+    else:
+        script.reads(event(1, 0), event(2, 1)).reads(copy)
+    assert script.index.event("pipeline", "a", 1) == copy
+    assert (script.answered, script.tailer.conflicts) == (["a1", "a2"], 0)
+
+
+def test_a_copy_that_waits_for_its_predecessor_is_the_later_one() -> None:
+    script = Script().reads(event(2, 0), event(2, 1, value=b"redacted"), event(1, 2))
+    assert [e.value for e in script.index.events("pipeline", "a")] == [b"body", b"redacted"]
+
+
+def test_the_earlier_copy_read_again_changes_nothing() -> None:
+    script = Script().reads(event(1, 0), event(1, 7, value=b"redacted"))
+    script.reads(event(1, 0), position=8)
+    assert [e.value for e in script.index.events("pipeline", "a")] == [b"redacted"]
+
+
+# ── a new process on a kept index ────────────────────────────────────────────────────────
+
+
+def restarted(script: Script, *log: EventRecord) -> Script:
+    """What a new process knows: the index, and the log read again from where it says."""
+    again = Script(script.index)
+    start = script.index.resume(*HERE)
+    again.tailer.own({HERE: script.index.position(*HERE)})
+    return again.reads(*(e for e in log if e.offset >= start))
+
+
+def test_what_waited_for_its_predecessor_still_does_after_a_restart() -> None:
+    early = [event(1, 0), event(3, 1), event(5, 2)]
+    script = Script().reads(*early)
+    assert (script.index.position(*HERE), script.index.resume(*HERE)) == (3, 1)
+    again = restarted(script, *early, event(2, 3), event(4, 4))
+    assert [version for version, _ in again.versions()] == [1, 2, 3, 4, 5]
+    assert again.index.resume(*HERE) == 5
+    assert again.answered == ["a2", "a4"]
+
+
+def test_a_command_whose_last_event_did_not_come_is_still_known_after_a_restart() -> None:
+    torn = [event(1, 0, part="0/2"), event(1, 1, "b")]
+    script = Script().reads(*torn)
+    assert script.index.resume(*HERE) == 0
+    again = restarted(script, *torn)
+    assert again.tailer.lacking(HERE) == "a#000000000002"
+    again.reads(event(2, 2, part="1/2"))
+    assert (again.tailer.lacking(HERE), again.index.resume(*HERE)) == ("", 3)

@@ -1,0 +1,162 @@
+"""The stream index of one partition number: what is pending, over what LMDB holds.
+
+tailer ──► fresh ──► writing ──► LMDB     readers look in the same order, so they miss nothing
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+
+from streams.answers import Answer, answer_of
+from streams.lmdb_environment import Environment
+from streams.lmdb_pending import Pending, newest
+from streams.records import EventRecord, Identity
+from streams.stream_index import HOUR_MS
+
+
+class LmdbPartition:
+    """One thread appends, one writes at a time, any may read; no lock is held while reading."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._positions = environment.positions()
+        # Newest first: what fills up, and at times what is being written. Replaced, never changed.
+        self._held: tuple[Pending, ...] = (Pending(),)
+        # Between `append` and `advance` nothing may be written: a kept position stands for all
+        # that is before it, and what is kept without one would never be answered after a crash.
+        self._whole = True
+        self._floor_ms = 0
+        self._changing = Lock()
+        self._writing = Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that wait for the disk."""
+        return sum(pending.size for pending in self._held)
+
+    # ── taking, by one thread ────────────────────────────────────────────────────────────
+
+    def append(self, events: Sequence[EventRecord]) -> None:
+        fresh = self._begin()
+        for event in events:
+            fresh.append(event)
+
+    def replace(self, event: EventRecord) -> None:
+        last = self.last_version(event.context, event.aggregate_id)
+        fresh = self._begin()
+        fresh.put(event)
+        if event.version == last:
+            fresh.show(event)
+
+    def remember(self, answer: Answer, at_ms: int) -> None:
+        if self._found(answer.identity) is None:
+            self._begin().remember(answer, at_ms)
+
+    def advance(self, context: str, position: int, resume: int) -> None:
+        with self._changing:
+            if position >= self.position(context):
+                self._positions[context] = position, resume
+                self._held[0].positions[context] = position, resume
+            self._whole = True
+
+    def _begin(self) -> Pending:
+        with self._changing:
+            self._whole = False
+            return self._held[0]
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────
+
+    def position(self, context: str) -> int:
+        return self._positions.get(context, (0, 0))[0]
+
+    def resume(self, context: str) -> int:
+        return self._positions.get(context, (0, 0))[1]
+
+    def last_version(self, context: str, aggregate_id: str) -> int:
+        stream = context, aggregate_id
+        return newest(self._held, stream) or self._environment.last_version(stream)
+
+    def event(self, context: str, aggregate_id: str, version: int) -> EventRecord | None:
+        return next(iter(self.events(context, aggregate_id, version, 1)), None)
+
+    def events(
+        self, context: str, aggregate_id: str, first: int, limit: int | None
+    ) -> list[EventRecord]:
+        """`limit` events at most, from version `first`, which is 1 or more. Raises Damaged."""
+        # Before LMDB is asked: what has left these stands there.
+        held = self._held
+        end = newest(held, (context, aggregate_id))
+        end = end or self._environment.last_version((context, aggregate_id))
+        if limit is not None:
+            end = min(end, first + limit - 1)
+        versions = range(first, end + 1)
+        found = [_pending(held, context, aggregate_id, version) for version in versions]
+        if None not in found:
+            return [event for event in found if event is not None]
+        stored = self._environment.events((context, aggregate_id), first, len(versions))
+        whole = [
+            later or (stored[at] if at < len(stored) else None) for at, later in enumerate(found)
+        ]
+        events = [event for event in whole if event is not None]
+        if len(events) < len(versions):
+            lack = ValueError(f"{context}/{aggregate_id} lacks events of {first} to {end}")
+            raise self._environment.distrust(lack)
+        return events
+
+    def answer(self, identity: Identity) -> Answer | None:
+        _, found = self._found(identity) or (0, None)
+        if not isinstance(found, int):
+            return found
+        last = self.event(identity.context, identity.aggregate_id, found)
+        return None if last is None else answer_of(last)
+
+    def active(self) -> list[str]:
+        held = self._held
+        found = dict.fromkeys(self._environment.active(), True)
+        for pending in reversed(held):
+            # A copy, as it may not be walked while it fills up.
+            found.update(pending.active.copy())
+        return sorted(aggregate_id for aggregate_id, active in found.items() if active)
+
+    def _found(self, identity: Identity) -> tuple[int, Answer | int] | None:
+        for pending in self._held:
+            found = pending.answers.get(identity)
+            if found is not None:
+                break
+        else:
+            found = self._environment.answer(identity)
+        return None if found is None or found[0] < self._floor_ms else found
+
+    # ── writing, by whoever comes ────────────────────────────────────────────────────────
+
+    def write(self) -> bool:
+        """Bring what is pending to LMDB; tells whether there was something. Raises IndexFull."""
+        with self._writing:
+            with self._changing:
+                fresh = self._held[0]
+                if len(self._held) == 1 and self._whole and fresh:
+                    self._held = Pending(), fresh
+            if len(self._held) == 1:
+                return False
+            self._environment.write(self._held[1])
+            with self._changing:
+                self._held = self._held[:1]
+            return True
+
+    def expire(self, before_hour: int) -> None:
+        """Forget answers of earlier hours, also of those to come. Raises IndexFull."""
+        self._floor_ms = max(before_hour * HOUR_MS, self._floor_ms)
+        with self._writing:
+            self._environment.expire(before_hour)
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+def _pending(
+    held: Sequence[Pending], context: str, aggregate_id: str, version: int
+) -> EventRecord | None:
+    for pending in held:
+        event = pending.events.get((context, aggregate_id, version))
+        if event is not None:
+            return event
+    return None
