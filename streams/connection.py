@@ -1,5 +1,6 @@
 """How to reach Kafka, for librdkafka and for Faust, from one set of settings."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import structlog
 
 log = structlog.get_logger("flexcore.kafka")
+
+QUIET_S = 5.0
+"""Each client of a broker that is away says so twice a second; once in this time tells it all."""
+_logged: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +39,7 @@ class Connection:
 
 
 def _log_error(error: Any) -> None:
-    log.warning("kafka_client_error", code=error.name(), what=error.str())
+    now = time.monotonic()
+    if now - _logged.get(error.name(), -QUIET_S) >= QUIET_S:
+        _logged[error.name()] = now
+        log.warning("kafka_client_error", code=error.name(), what=error.str())
