@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ from plugins.pool import PluginHostSettings
 from plugins.templates import expression_problems
 from services.embedded import ports
 from services.slots import slot
+from services.worker_index import open_index
 from streams import topics_admin
 from streams.connection import Connection
-from streams.faust_host import HostApp, host_app
+from streams.faust_host import HostApp, host_app, leave_group
 from streams.group_metadata import check_form
 from streams.judging import Judge
 from streams.kafka_group import KafkaGroup
@@ -40,7 +42,6 @@ from streams.kafka_lane import EXIT_INTERNAL, EXIT_STUCK, KafkaLane
 from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
 from streams.lane import Lane
-from streams.memory_stream_index import MemoryStreamIndex
 from streams.registry import load_registry
 from streams.tailer import Tailer
 from streams.topics import Topics
@@ -92,7 +93,8 @@ class Worker:
         self.port = settings.worker.web_port or ports.pick()
         self.url = f"http://{HOST}:{self.port}"
         source = f"flexcore/worker/{slot_number}/{os.getpid()}"
-        self.index = MemoryStreamIndex()
+        folder = settings.data_dir / "index" / str(slot_number)
+        self.index, self.behind = open_index(folder, self.connection, self.topics, self.partitions)
         self.logic = Tailer(self.index)
         group = KafkaGroup(self.connection, self.topics)
         self.tailer = KafkaTailer(
@@ -146,8 +148,12 @@ class Worker:
         self.writer.connect()
         self.tailer.start()
         self.lane.start()
-        for name, body in (("engine", self._run_engine), ("expiry", self._expire)):
-            threading.Thread(target=body, name=name, daemon=True).start()
+        for name, body in (
+            ("engine", lambda: self.engine.run(self._ending)),
+            ("expiry", self._expire),
+            ("progress", lambda: self.behind.tell(self._ending)),
+        ):
+            threading.Thread(target=_or_exit, args=(name, body), name=name, daemon=True).start()
         return asyncio.run(self._serve())
 
     async def _serve(self) -> int:
@@ -164,7 +170,9 @@ class Worker:
             self._ending.set()
             await asyncio.to_thread(self.lane.stop)
             await asyncio.to_thread(self.engine.own, ())
+            await leave_group(app)
         await asyncio.to_thread(self.tailer.stop)
+        await asyncio.to_thread(self.index.close)
         self.plugins.close()
         log.info("stopped")
         return 0
@@ -231,21 +239,25 @@ class Worker:
             "broken": {f"{c}/{n}": key for (c, n), key in self.lane.broken.items()},
             "gaps": {f"{c}/{n}": key for (c, n), key in gaps.items()},
             "queued": self.lane.queued,
+            "index": "full" if self.index.full else self.behind.text(),
             "steps_running": self.engine.running,
         }
 
     # ── threads ──────────────────────────────────────────────────────────────────────────
 
-    def _run_engine(self) -> None:
-        try:
-            self.engine.run(self._ending)
-        except Exception:
-            log.exception("engine_died")
-            os._exit(EXIT_INTERNAL)
-
     def _expire(self) -> None:
-        while not self._ending.wait(EXPIRE_EVERY_S):
+        while True:
             self.index.expire(int(time.time() * 1000))
+            if self._ending.wait(EXPIRE_EVERY_S):
+                return
+
+
+def _or_exit(name: str, body: Callable[[], None]) -> None:
+    try:
+        body()
+    except Exception:
+        log.exception("thread_died", thread=name)
+        os._exit(EXIT_INTERNAL)
 
 
 async def _watch(app: HostApp) -> None:

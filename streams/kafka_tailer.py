@@ -176,7 +176,7 @@ class KafkaTailer(threading.Thread):
         last_commit = datetime.now(UTC)
         while not self._stopping.is_set():
             if not self._tailer.room:
-                self._stopping.wait(quiet_s)
+                self._stopping.wait(0.02)
             elif (first := consumer.poll(quiet_s)) is not None:
                 self._take([first, *consumer.consume(BATCH, 0)])
             self._producer.poll(0)

@@ -142,14 +142,21 @@ class LmdbPartition:
                 self._held = self._held[:1]
             return True
 
-    def expire(self, before_hour: int) -> None:
-        """Forget answers of earlier hours, also of those to come. Raises IndexFull."""
+    def forget(self, before_hour: int) -> None:
+        """Know no answers of earlier hours from now on, also none that come later."""
         self._floor_ms = max(before_hour * HOUR_MS, self._floor_ms)
+
+    def expire(self, before_hour: int) -> bool:
+        """Take some of what is forgotten from the disk; tells whether there is more.
+
+        Raises IndexFull.
+        """
         with self._writing:
-            self._environment.expire(before_hour)
+            return self._environment.expire(before_hour)
 
     def close(self) -> None:
-        self._environment.close()
+        with self._writing:
+            self._environment.close()
 
 
 def _pending(

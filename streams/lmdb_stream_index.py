@@ -34,6 +34,8 @@ WRITE_EVERY_S = 0.25
 PENDING_BYTES = 64 * MIB
 """About 20,000 events; the reader waits beyond. Half of it is written at once."""
 RETRY_S = 1.0
+PAUSE_S = 0.002
+"""Between two steps of forgetting: new events must not wait for the end of it."""
 
 
 class LmdbStreamIndex:
@@ -174,9 +176,13 @@ class LmdbStreamIndex:
                 pass
 
     def expire(self, now_ms: int) -> None:
+        before_hour = (now_ms - WINDOW_MS) // HOUR_MS
+        for partition in self._partitions:
+            partition.forget(before_hour)
         try:
             for partition in self._partitions:
-                partition.expire((now_ms - WINDOW_MS) // HOUR_MS)
+                while partition.expire(before_hour) and not self._closing.wait(PAUSE_S):
+                    pass
         except IndexFull as error:
             # Some is known for longer; the writer says so and the next call goes on.
             log.warning("answers_not_expired", what=str(error))

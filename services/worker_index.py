@@ -1,0 +1,81 @@
+"""A worker's stream index: opened, checked against the log, and watched while it is behind.
+
+files ──► of this log? ──► ahead of it anywhere? drop that ──► read on ──► as far as the log was
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from domain.contexts import CONTEXTS
+from streams.broker_wait import WITHIN_S, until_answered
+from streams.connection import Connection
+from streams.kafka_tailer import OUTCOMES
+from streams.lmdb_stream_index import LmdbStreamIndex
+from streams.log_identity import log_identity
+from streams.stream_index import StreamIndex
+from streams.topics import Topics
+from streams.true_ends import true_ends
+from streams.turn import Place
+
+log = structlog.get_logger("flexcore.index")
+
+TELL_EVERY_S = 3.0
+
+
+class _Droppable(StreamIndex, Protocol):
+    def drop(self, partition: int, why: str) -> None: ...
+
+
+def open_index(
+    folder: Path, connection: Connection, topics: Topics, partitions: int
+) -> tuple[LmdbStreamIndex, "Behind"]:
+    """The index of this log in `folder`, and how far it is behind. Raises Unavailable."""
+    deadline = time.monotonic() + WITHIN_S
+    log_id = until_answered(lambda: log_identity(connection, topics), deadline)
+    index = LmdbStreamIndex(folder, partitions=partitions, log_id=log_id)
+    names = {topics.events(context): context for context in CONTEXTS} | {topics.outcomes: OUTCOMES}
+    asked = [(topic, partition) for topic in names for partition in range(partitions)]
+    found = until_answered(lambda: true_ends(connection, asked), deadline)
+    ends = {(names[topic], partition): end for (topic, partition), end in found.items()}
+    drop_what_the_log_lost(index, ends)
+    return index, Behind(index, ends)
+
+
+def drop_what_the_log_lost(index: _Droppable, ends: Mapping[Place, int]) -> None:
+    """An unreplicated broker may lose its last records with its power; then others take their place."""
+    ahead = {place: end for place, end in ends.items() if index.position(*place) > end}
+    for partition in sorted({partition for _, partition in ahead}):
+        lost = {context: end for (context, number), end in ahead.items() if number == partition}
+        index.drop(partition, f"it had read further than the log reaches: {lost}")
+
+
+class Behind:
+    """How far an index is behind the ends that were there at the start."""
+
+    def __init__(self, index: StreamIndex, ends: Mapping[Place, int]) -> None:
+        self._index = index
+        self._ends = ends
+        self._total = self._left()
+
+    def _left(self) -> int:
+        return sum(max(end - self._index.position(*place), 0) for place, end in self._ends.items())
+
+    def text(self) -> str:
+        """`43 %`, or `current` once it has been read to the end."""
+        left = self._left()
+        return f"{100 * (self._total - left) // self._total} %" if left else "current"
+
+    def tell(self, ending: threading.Event) -> None:
+        """Log the progress until it is over."""
+        before, at = self._left(), time.monotonic()
+        while before and not ending.wait(TELL_EVERY_S):
+            left, now = self._left(), time.monotonic()
+            rate = (before - left) / (now - at)
+            eta_s = round(left / rate) if rate else None
+            log.info("index_behind", read=self.text(), records_per_s=round(rate), eta_s=eta_s)
+            before, at = left, now
