@@ -45,6 +45,9 @@ COMMANDS = (
     Command("events", "gateway.cli.events:app", "Read the event store."),
     Command("table", "gateway.cli.table:app", "Look into the Faust tables."),
     Command("bench", "benchmarks.app:app", "Measure what the stack does a second."),
+    Command(
+        "faults", "gateway.cli.faults:app", "Break a stack on purpose and check every promise."
+    ),
     Command("schema", "gateway.cli.schema:app", "Look at the Avro schemas."),
 )
 

@@ -4,6 +4,8 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -31,6 +33,8 @@ class Board:
         self._by_pid: Counter[int] = Counter()
         self._accepted = self._answers = 0
         self._by_place: Counter[tuple[int, str, int]] = Counter()
+        self._foreign: set[str] = set()
+        self._heard: dict[int, tuple[float, float]] = {}
 
     def sent(self, operation: Operation) -> None:
         """A command is on its way."""
@@ -52,6 +56,7 @@ class Board:
         partition = partition_of(identity.aggregate_id, self._partitions)
         with self._lock:
             self._answers += 1
+            self._hear(pid)
             if self._settle(content):
                 self._by_pid[pid] += 1
                 self._by_place[pid, identity.context, partition] += 1
@@ -61,16 +66,38 @@ class Board:
                 self._versions[identity.aggregate_id] = max(known, answer.versions[-1])
             return self._asked.get(content)
 
+    def _hear(self, pid: int) -> None:
+        now = time.monotonic()
+        last, longest = self._heard.get(pid, (now, 0.0))
+        self._heard[pid] = now, max(longest, now - last)
+
+    def longest_silence(self, pid: int) -> float:
+        """Seconds between two answers of a process that is still at work."""
+        return self._heard.get(pid, (0.0, 0.0))[1]
+
     def _settle(self, content: tuple[Identity, str]) -> bool:
         operation = self._outstanding.pop(content, None)
         if operation is not None:
             self._waiting[operation.aggregate] -= 1
         return operation is not None
 
+    def expect_foreign(self, command_ids: Iterable[str]) -> None:
+        """Answers to these are nobody's in the history: bytes that were no commands."""
+        with self._lock:
+            self._foreign.update(command_ids)
+
+    def foreign(self, command_id: str) -> bool:
+        return command_id in self._foreign
+
     @property
     def outstanding(self) -> list[Operation]:
         with self._lock:
             return list(self._outstanding.values())
+
+    @property
+    def unanswered(self) -> int:
+        """How many commands are outstanding."""
+        return len(self._outstanding)
 
     @property
     def accepted(self) -> int:
@@ -164,20 +191,32 @@ class AnswerReader(threading.Thread):
         tail = text(headers, "ce_source").rpartition("/")[2]
         pid = int(tail) if tail.isdecimal() else 0
         asked = self._board.answered(answer, pid)
-        identity = answer.identity
+        if asked is None and self._board.foreign(answer.identity.command_id):
+            return
         self._history.add(
-            Operation(
-                op="" if asked is None else asked.op,
+            replace(
+                _unasked(answer) if asked is None else asked,
                 phase="ok" if answer.status == ACCEPTED else "fail",
                 t=time.time(),
-                client=-1 if asked is None else asked.client,
-                context=identity.context,
-                aggregate=identity.aggregate_id,
-                command_id=identity.command_id,
-                hash=answer.hash,
                 versions=answer.versions,
                 code=answer.error_code,
                 pid=pid,
                 place=f"{message.partition()}@{message.offset()}",
+                sent=0.0 if asked is None else asked.t,
             )
         )
+
+
+def _unasked(answer: Answer) -> Operation:
+    """What is known of a command that is answered, yet was never sent."""
+    identity = answer.identity
+    return Operation(
+        op="",
+        phase="invoke",
+        t=0.0,
+        client=-1,
+        context=identity.context,
+        aggregate=identity.aggregate_id,
+        command_id=identity.command_id,
+        hash=answer.hash,
+    )

@@ -1,157 +1,153 @@
-"""A fault campaign: workers under an open load are killed and paused, then everything is checked.
+"""A fault campaign: segment after segment until the time is up; results are appended to a file.
 
-python -m tests.faults.campaign --kills 12 --pauses 3 --seed 1 [--bootstrap HOST:PORT] [--out FILE]
-exit 0 every promise held · 1 one was broken, or the run proves nothing
+results so far ─► the kinds that lack trials most ─► segment ─► checker ─► results … ─► table
+
+exit 0 every promise held · 1 one was broken: history, dump and logs stay in the folder that is named
 """
 
-import argparse
 import random
-import secrets
-import sys
+import signal
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.embedded import kafka
-from tests.faults.checker import check
-from tests.faults.history import Fault
-from tests.faults.nemesis import ANSWERS_BETWEEN, Nemesis
-from tests.faults.open_transactions import OpenTransactions
-from tests.faults.report import Report
-from tests.faults.running import PARTITIONS, Served, running, served
+import structlog
 
-PAUSE_S = 10.0
-SESSION_S = 6.0
-MIN_ACCEPTED_SHARE = 0.6
-"""Of all commands; in an outage, commands with exact versions rightly conflict."""
+from domain.errors import Invalid
+from tests.faults import results, segment
+from tests.faults.cluster import Cluster
+from tests.faults.results import Results, Summary
+from tests.faults.segment import Say, Setting
+from tests.faults.table import Planned, all_trials
 
-Say = Callable[[str], None]
-
-
-def run(
-    *,
-    kills: int,
-    pauses: int,
-    workers: int,
-    bootstrap: str,
-    folder: Path,
-    rate: float = 200,
-    seed: int = 1,
-    pause_s: float = PAUSE_S,
-    session_s: float = SESSION_S,
-    say: Say = lambda _: None,
-) -> Report:
-    """Run a campaign on a prefix of its own; history and logs stay in `folder`.
-
-    Raises TimeoutError where workers do not come up, KafkaException.
-    """
-    prefix = f"faults{secrets.token_hex(3)}"
-    with served(
-        bootstrap, prefix, folder, workers=workers, session_s=session_s, seed=seed
-    ) as serving:
-        with running(serving, rate=rate, seed=seed) as under_load:
-            void = list(_harm(serving, kills, pauses, pause_s, random.Random(seed), say))
-            say("healing")
-            left = under_load.heal()
-        exits = list(serving.workers.exits)
-    say("checking")
-    report = check(serving.history.operations, serving.dump())
-    report.faults, report.exits, report.folder = serving.history.faults, exits, str(folder)
-    for what in left:
-        report.violate("at-rest", what)
-    report.void = [*void, *_void(report)]
-    return report
+TRIALS = 30
+"""Per segment: some four minutes, after which the memory of history and dump is given back."""
+TRIALS_OF_THREE = 8
+THREE_EVERY = 6
+"""Segments; three brokers take the machine, so they are started for few segments."""
 
 
-def _harm(
-    serving: Served, kills: int, pauses: int, pause_s: float, chance: random.Random, say: Say
-) -> Iterator[str]:
-    """Do every fault in a random order; yields why it had to be given up."""
-    transactions = OpenTransactions(serving.connection, serving.topics, PARTITIONS)
-    nemesis = Nemesis(serving.board, serving.history, transactions)
-    # Every other kill hits a transaction whose events are in the log already.
-    plan = ["kill", "kill in transaction"] * kills
-    plan = plan[:kills] + ["pause"] * pauses
-    chance.shuffle(plan)
-    for number, kind in enumerate(plan, start=1):
-        slot = chance.choice(serving.workers.slots)
-        try:
-            if kind == "pause":
-                fault = nemesis.pause(slot, pause_s)
-            else:
-                fault = nemesis.kill(slot, in_transaction=kind != "kill")
-        except TimeoutError as error:
-            yield f"{kind} {number} of slot {slot.number}: {error}"
-            return
-        say(f"{kind} {number}/{len(plan)} of slot {slot.number}: {fault.evidence}")
+@dataclass(slots=True)
+class Campaign:
+    """`until` is a time of the monotonic clock; `ended` may be set from a signal handler."""
 
+    results: Results
+    setting: Setting
+    until: float
+    only: Sequence[str] = ()
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="flexcore-faults-")))
+    say: Say = print
+    ended: bool = False
 
-def _void(report: Report) -> Iterator[str]:
-    """Why the run proves nothing."""
-    for fault in report.faults:
-        if not fault.sound:
-            yield f"{fault.fault} of {fault.pid} did not hit: {fault.evidence}"
-    yield from _thin(report.faults)
-    share = report.counts["accepted"] / max(1, report.counts["commands"])
-    if share < MIN_ACCEPTED_SHARE:
-        yield f"only {share:.0%} of the commands were accepted"
-
-
-def _thin(faults: list[Fault]) -> Iterator[str]:
-    for fault in faults:
-        answers = fault.evidence.get("answers_of_successor", ANSWERS_BETWEEN)
-        if answers < ANSWERS_BETWEEN:
-            yield f"only {answers} answers after {fault.fault} of {fault.pid}"
-
-
-@contextmanager
-def _broker(bootstrap: str | None, folder: Path) -> Iterator[str]:
-    if bootstrap is not None:
-        yield bootstrap
-        return
-    broker = kafka.start(folder / "kafka", usual_port=None)
-    try:
-        yield broker.bootstrap
-    finally:
-        broker.stop()
-
-
-def main() -> int:
-    """The command line; kills are done to one worker and pauses to one of two, unless said."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--pauses", type=int, default=3)
-    parser.add_argument("--workers", type=int, help="1 for kills and 2 for pauses unless said")
-    parser.add_argument("--rate", type=float, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bootstrap")
-    parser.add_argument("--out", type=Path, help="where the reports go, else stdout")
-    asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="flexcore-faults-"))
-    plans = [(asked.kills, 0, asked.workers or 1), (0, asked.pauses, asked.workers or 2)]
-    reports = []
-    with _broker(asked.bootstrap, folder) as bootstrap:
-        for number, (kills, pauses, workers) in enumerate(plans):
-            if kills + pauses:
-                found = run(
-                    kills=kills,
-                    pauses=pauses,
-                    workers=workers,
-                    bootstrap=bootstrap,
-                    folder=folder / f"run-{number}",
-                    rate=asked.rate,
-                    seed=asked.seed,
-                    say=lambda line: print(line, file=sys.stderr, flush=True),
+    def run(self) -> Summary:
+        """Segments until the time is up, a promise broke, or somebody ended it."""
+        with self._clusters() as cluster_of:
+            while not self._enough():
+                found = self.results.summary()
+                number = found.segments + 1
+                brokers = self._brokers(number)
+                # Not the same trials in the same order again when a file is continued.
+                setting = Setting(
+                    seed=self.setting.seed + number,
+                    rate=self.setting.rate / brokers,
+                    workers=self.setting.workers,
                 )
-                reports.append(found)
-    text = "[" + ",\n".join(report.text() for report in reports) + "]\n"
-    if asked.out is None:
-        sys.stdout.write(text)
-    else:
-        asked.out.write_text(text, encoding="utf-8")
-    return 0 if all(report.sound for report in reports) else 1
+                planned = plan(found, brokers, self.only, random.Random(setting.seed))
+                self.say(f"segment {number}, seed {setting.seed}, {brokers} broker(s)")
+                done = segment.run(
+                    cluster_of(brokers),
+                    planned,
+                    self.folder / f"segment-{number}",
+                    setting,
+                    enough=self._enough,
+                    say=self.say,
+                )
+                self.results.append(number, setting.seed, brokers, done)
+                self.say(f"segment {number}: {_verdict(done)}")
+                if done.report.broken:
+                    break
+        return self.results.summary()
+
+    def _enough(self) -> bool:
+        return self.ended or time.monotonic() > self.until
+
+    def _brokers(self, number: int) -> int:
+        possible = {one.row.brokers for one in all_trials(self.only)}
+        if len(possible) == 1:
+            return possible.pop()
+        return 3 if number % THREE_EVERY == 0 else 1
+
+    @contextmanager
+    def _clusters(self) -> Iterator[Callable[[int], Cluster]]:
+        """Gives the cluster with so many brokers; only one runs at a time."""
+        running: dict[int, Cluster] = {}
+
+        def cluster_of(brokers: int) -> Cluster:
+            for number in set(running) - {brokers}:
+                running.pop(number).stop()
+            if brokers not in running:
+                name = f"cluster-{brokers}-{int(time.time())}"
+                cluster = running[brokers] = Cluster(
+                    self.folder / name, nodes=brokers, slots=self.setting.workers
+                )
+                cluster.start()
+            return running[brokers]
+
+        try:
+            yield cluster_of
+        finally:
+            for cluster in running.values():
+                cluster.stop()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def plan(found: Summary, brokers: int, only: Sequence[str], chance: random.Random) -> list[Planned]:
+    """The kinds that lack most of their trials, in a random order."""
+    kinds = [one for one in all_trials(only) if one.row.brokers == brokers]
+    so_far = {one.name: found.sound_of(one) for one in kinds}
+    chosen = []
+    for _ in range(TRIALS if brokers == 1 else TRIALS_OF_THREE):
+        chance.shuffle(kinds)
+        least = min(kinds, key=lambda one: so_far[one.name] / one.row.wanted)
+        so_far[least.name] += 1
+        chosen.append(least)
+    chance.shuffle(chosen)
+    return chosen
+
+
+def _verdict(done: segment.Done) -> str:
+    report = done.report
+    counts = f"{report.counts['commands']} commands, {report.counts['events']} events"
+    if report.broken:
+        return f"BROKEN {dict(report.broken)}; {counts}; see {report.folder}"
+    return f"held; {counts}, {len(report.faults)} trials {report.void or ''}".rstrip()
+
+
+def main(
+    minutes: float, seed: int, file: Path, only: Sequence[str] = (), rate: float = 300.0
+) -> int:
+    """Run a campaign of so many minutes; Ctrl-C ends it once the current segment is checked."""
+    unknown = set(only) - {name for one in all_trials() for name in (one.row.number, one.name)}
+    if unknown:
+        rows = sorted({one.row.number for one in all_trials()})
+        raise Invalid(
+            "faults.unknown",
+            f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(rows)}",
+        )
+    campaign = Campaign(
+        Results(file), Setting(seed=seed, rate=rate), time.monotonic() + minutes * 60, only
+    )
+    # librdkafka tells of every connection that a fault refuses.
+    log = (campaign.folder / "campaign.log").open("w", encoding="utf-8")
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(log))
+
+    def end(*_: object) -> None:
+        campaign.ended = True
+        campaign.say("ending: the current trial, then the check")
+
+    signal.signal(signal.SIGINT, end)
+    found = campaign.run()
+    print(results.table(found))
+    return 1 if found.broken else 0

@@ -4,12 +4,12 @@ asked ─► answered, equally each time ─► accepted: its events are there |
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from streams.answers import UNAVAILABLE
 from tests.faults.history import Identity, Operation
+from tests.faults.logged import Dump, LoggedEvent
 from tests.faults.report import Report
-from tests.faults.topic_dump import Dump, LoggedEvent
 
 Content = tuple[Identity, str]
 """(identity, hash of the content)."""
@@ -34,7 +34,8 @@ def check(operations: Sequence[Operation], events: Events, dump: Dump, report: R
             answers[content].append(operation)
         elif operation.code == UNDELIVERED:
             excused.add(content)
-    _check_answered(asked, answers, excused, dump, report)
+    delivered = {one.identity for one in dump.commands}
+    _check_answered(asked, answers, excused, delivered, report)
     _check_topic(operations, dump, report)
     for content, given in answers.items():
         _check_equal(content, given, report)
@@ -48,14 +49,14 @@ def _check_answered(
     asked: Mapping[Content, Operation],
     answers: Mapping[Content, Sequence[Operation]],
     excused: set[Content],
-    dump: Dump,
+    delivered: Set[Identity],
     report: Report,
 ) -> None:
     for content, operation in asked.items():
         if content in answers or content in excused:
             continue
         report.violate("answered", f"{operation.op} {content} has no answer")
-        if operation.identity not in dump.delivered:
+        if operation.identity not in delivered:
             report.violate("delivered", f"{operation.op} {content} is not on its topic")
     for content in answers:
         if content not in asked:

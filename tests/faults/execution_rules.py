@@ -5,8 +5,8 @@ started once ─► a step: scheduled (deliveries 1..n) ─► one result per at
 
 from collections.abc import Sequence
 
+from tests.faults.logged import LoggedEvent
 from tests.faults.report import Report
-from tests.faults.topic_dump import LoggedEvent
 
 _ENDS = ("ExecutionCompleted", "ExecutionFailed")
 _RESULTS = ("PipelineStepCompleted", "PipelineStepFailed")

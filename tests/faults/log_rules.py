@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from streams.topics import partition_of
 from tests.faults.history import Identity
+from tests.faults.logged import Dump, LoggedEvent
 from tests.faults.report import Report
-from tests.faults.topic_dump import Dump, LoggedEvent
 
 MAX_HELD = 1_000
 """Events that may wait for their predecessors; a repair writes an event behind its followers."""

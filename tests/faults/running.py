@@ -5,13 +5,13 @@ topics ─► workers ─► pipelines ─► load … faults … ─► load en
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from gateway.settings import Files, Kafka, Settings
 from gateway.settings import Worker as WorkerSettings
@@ -24,8 +24,8 @@ from streams.topics import Topics
 from tests.faults import topic_dump
 from tests.faults.answers import AnswerReader, Board
 from tests.faults.history import History
-from tests.faults.load import CLIENTS, FILES, Client, Load
-from tests.faults.topic_dump import Dump
+from tests.faults.load import CLIENTS, FILES, Client, Load, producer
+from tests.faults.logged import Dump
 from tests.faults.workers import Workers, until_still
 
 PARTITIONS = 8
@@ -37,8 +37,10 @@ class Served:
     """Workers that serve, and a reader of every answer."""
 
     connection: Connection
+    producer: Producer
     topics: Topics
     codec: Codec
+    folder: Path
     board: Board
     history: History
     workers: Workers
@@ -47,7 +49,7 @@ class Served:
         """One more client."""
         return Client(
             number,
-            self.connection,
+            self.producer,
             self.topics,
             self.codec,
             PARTITIONS,
@@ -59,7 +61,7 @@ class Served:
     def all_answered(self) -> None:
         """Wait until nothing is outstanding. Raises TimeoutError once no more answers come."""
         until_still(
-            lambda: not self.board.outstanding,
+            lambda: not self.board.unanswered,
             lambda: self.board.answers,
             "an answer to each command",
         )
@@ -71,15 +73,28 @@ class Served:
 
 @contextmanager
 def served(
-    bootstrap: str, prefix: str, folder: Path, *, workers: int, session_s: float, seed: int = 0
+    bootstrap: str,
+    prefix: str,
+    folder: Path,
+    *,
+    workers: int,
+    session_s: float,
+    seed: int = 0,
+    copies: int = 1,
+    bootstraps: Mapping[int, str] | None = None,
 ) -> Iterator[Served]:
-    """Topics, files, ready workers and a reader; processes and threads are gone afterwards."""
+    """Topics, files, ready workers and a reader; processes and threads are gone afterwards.
+
+    `bootstraps` is how single workers reach Kafka, where not as everybody does.
+    """
     connection, topics = Connection(bootstrap), Topics(prefix)
-    topics_admin.apply(connection, topics, partitions=PARTITIONS)
+    topics_admin.apply(
+        connection, topics, partitions=PARTITIONS, replication_factor=copies, within_s=60.0
+    )
     codec = load_registry(connection, topics, None).codec()
     _write_files(folder / "files", seed)
     settings = Settings(
-        kafka=Kafka(bootstrap=bootstrap, prefix=prefix),
+        kafka=Kafka(bootstrap=bootstrap, prefix=prefix, replication_factor=copies),
         worker=WorkerSettings(session_timeout_s=session_s),
         files=Files(root=folder / "files"),
         data_dir=folder,
@@ -87,14 +102,16 @@ def served(
     history = History(folder / "history.jsonl")
     board = Board(PARTITIONS)
     reader = AnswerReader(connection, topics, codec, PARTITIONS, board, history)
-    group = Workers(settings, workers)
+    group = Workers(settings, workers, bootstraps)
+    sender = producer(connection)
     reader.start()
     try:
         group.start()
-        yield Served(connection, topics, codec, board, history, group)
+        yield Served(connection, sender, topics, codec, folder, board, history, group)
     finally:
         group.stop()
         reader.stop()
+        sender.flush(1)
         history.close()
 
 
@@ -115,7 +132,8 @@ class Run:
             outstanding = self.served.board.outstanding
             left.append(f"{error}: {len(outstanding)} outstanding")
             for operation in outstanding:
-                self.served.history.add(replace(operation, phase="unknown", t=time.time()))
+                lost = replace(operation, phase="unknown", t=time.time(), sent=operation.t)
+                self.served.history.add(lost)
         runs = _Runs(self.served.connection, self.served.topics)
         try:
             until_still(runs.all_ended, lambda: runs.read, "the end of each execution")
@@ -132,8 +150,10 @@ def running(on: Served, *, rate: float, seed: int) -> Iterator[Run]:
     clients = [on.client(number, seed) for number in range(CLIENTS)]
     for client in clients:
         client.prepare()
+    on.producer.flush(30)
     on.all_answered()
-    load = Load(clients, rate)
+    assert on.board.accepted, "the pipelines were refused, so everything after would be"
+    load = Load(clients, on.producer, rate)
     load.start()
     try:
         yield Run(on, load)

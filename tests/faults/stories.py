@@ -4,12 +4,27 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
+from domain.contexts import CONTEXTS
+from domain.decider import Facts
+from domain.pipeline.pipeline import CreatePipeline, RevisePipeline
 from streams.topics import partition_of
 from tests.faults.history import Identity, Operation, Phase
-from tests.faults.topic_dump import Dump, LoggedAnswer, LoggedEvent, Place
+from tests.faults.load import REVISED
+from tests.faults.logged import (
+    DeadLetter,
+    Dump,
+    LoggedAnswer,
+    LoggedCommand,
+    LoggedEvent,
+    Place,
+)
 
 PARTITIONS = 8
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+PIPELINE = CONTEXTS["pipeline"].decider
 RUN = "3f2b8a1e-0000-4000-8000-000000000001"
 STATUS: dict[Phase, str] = {"ok": "accepted", "fail": "refused"}
 
@@ -21,11 +36,12 @@ class Story:
     operations: list[Operation] = field(default_factory=list)
     events: list[LoggedEvent] = field(default_factory=list)
     answers: list[LoggedAnswer] = field(default_factory=list)
-    delivered: set[Identity] = field(default_factory=set)
+    commands: list[LoggedCommand] = field(default_factory=list)
     committed: dict[Place, int] = field(default_factory=dict)
     ends: Counter[Place] = field(default_factory=Counter)
-    dead: int = 0
+    dead: list[DeadLetter] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    states: dict[str, Any] = field(default_factory=dict)
     now: float = 0.0
 
     def dump(self) -> Dump:
@@ -34,7 +50,7 @@ class Story:
             partitions=PARTITIONS,
             events=self.events,
             answers=self.answers,
-            delivered=frozenset(self.delivered),
+            commands=self.commands,
             ends=self.ends,
             committed=self.committed or dict(self.ends),
             dead=self.dead,
@@ -65,9 +81,38 @@ class Story:
             payload=f"name {number}" if context == "pipeline" else "",
         )
         self.operations.append(operation)
-        self.delivered.add(operation.identity)
-        self.ends[context, partition_of(aggregate, PARTITIONS)] += 1
+        make = RevisePipeline if aggregate in self.states else CreatePipeline
+        body = make(aggregate, operation.payload, "", REVISED) if context == "pipeline" else None
+        self.put(operation.identity, operation.hash, body)
         return operation
+
+    def put(self, identity: Identity, content: str, body: Any = None) -> LoggedCommand:
+        """A record on a command topic; without content it is no command."""
+        place = identity[0], partition_of(identity[1], PARTITIONS)
+        command = LoggedCommand(
+            context=identity[0],
+            partition=place[1],
+            offset=self.ends[place],
+            identity=identity,
+            digest=f"command {len(self.commands)}",
+            hash=content,
+            body=body,
+        )
+        self.commands.append(command)
+        self.ends[place] += 1
+        return command
+
+    def bury(self, command: LoggedCommand) -> None:
+        """A record is put aside."""
+        self.dead.append(
+            DeadLetter(
+                context=command.context,
+                partition=command.partition,
+                offset=command.offset,
+                digest=command.digest,
+                reason="command.unreadable",
+            )
+        )
 
     def answer(
         self, asked: Operation, phase: Phase, versions: Sequence[int] = (), code: str = ""
@@ -111,6 +156,7 @@ class Story:
         context = asked.context if asked is not None else context
         last = max((e.version for e in self.events if e.aggregate == aggregate), default=0)
         command_id = str(uuid.UUID(int=10_000 + len(self.events)))
+        bodies = self._decided(asked) if context == "pipeline" and asked is not None else []
         for index, kind in enumerate(types):
             event = LoggedEvent(
                 context=context,
@@ -129,9 +175,19 @@ class Story:
                 step=str(step.get("step", "")) if kind.startswith("PipelineStep") else "",
                 attempt=int(str(step.get("attempt", 1))) if kind.startswith("PipelineStep") else 0,
                 delivery=int(str(step.get("delivery", 1))) if kind.endswith("Scheduled") else 0,
+                body=bodies[index] if bodies else None,
             )
             self.events.append(event)
         return [last + 1 + index for index in range(len(types))]
+
+    def _decided(self, asked: Operation) -> Sequence[Any]:
+        """What the decider makes of a command; its state goes on from there."""
+        known = (one for one in self.commands if one.identity == asked.identity)
+        body = next(one.body for one in known if one.hash == asked.hash)
+        state = self.states.get(asked.aggregate, PIPELINE.initial)
+        made = PIPELINE.decide(body, state, Facts(at=AT, actor="anonymous"))
+        self.states[asked.aggregate] = PIPELINE.fold(made, state)
+        return made
 
     def revise(self, aggregate: str, expected: str = "any") -> Operation:
         """A command that is accepted; returns it."""

@@ -12,12 +12,11 @@ from confluent_kafka import Producer
 from domain.pipeline.pipeline import CreatePipeline
 from streams.records import command_hash, parse_expected_version
 from streams.topics import partition_of
-from tests.faults import campaign
 from tests.faults.checker import check
 from tests.faults.history import Operation
 from tests.faults.load import REVISED
 from tests.faults.running import PARTITIONS, Served, served
-from tests.faults.topic_dump import TopicReader
+from tests.faults.topic_reader import TopicReader
 from tests.faults.workers import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -64,23 +63,6 @@ def send(on: Served, operation: Operation, value: bytes, times: int) -> None:
             headers=[("ce_id", operation.command_id.encode())],
         )
     assert producer.flush(60) == 0
-
-
-@pytest.mark.timeout(900)
-def test_every_promise_holds_while_workers_are_killed_and_paused(
-    kafka: str, tmp_path: Path
-) -> None:
-    report = campaign.run(
-        kills=2,
-        pauses=1,
-        workers=2,
-        bootstrap=kafka,
-        folder=tmp_path,
-        rate=100,
-        pause_s=6.0,
-        session_s=3.0,
-    )
-    assert report.sound, report.text()
 
 
 def test_a_command_sent_fifty_times_at_once_takes_effect_once(one_worker: Served) -> None:

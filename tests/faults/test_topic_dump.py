@@ -12,6 +12,7 @@ from streams.topics import Topics, event_key, partition_of
 from tests.faults import topic_dump
 from tests.faults.running import PARTITIONS
 from tests.faults.test_takeover import AT
+from tests.faults.topic_reader import TopicReader
 
 pytestmark = pytest.mark.kafka
 
@@ -60,7 +61,7 @@ def test_a_transaction_left_open_is_named(place: tuple[Connection, Topics]) -> N
     producer.begin_transaction()
     activated(place, producer, "open")
     producer.flush(30)
-    reader = topic_dump.TopicReader(*place, PARTITIONS, within_s=2.0)
+    reader = TopicReader(*place, PARTITIONS, within_s=2.0)
     topic = place[1].events("pipeline")
     assert reader.read(topic, "read_committed") == []
     assert reader.stuck == [f"{topic}/{partition_of('open', PARTITIONS)} short of 1"]

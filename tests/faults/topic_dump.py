@@ -4,228 +4,152 @@ read_committed ──► events, answers, commands, dead letters      read_uncom
 """
 
 import hashlib
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from domain.contexts import CONTEXTS
+from domain.definition import Definition
+from domain.errors import FlexCoreError
 from schemas.codec import Codec
 from streams.answers import read_outcome
-from streams.broker_wait import until_answered
 from streams.connection import Connection
-from streams.kafka_group import KafkaGroup
-from streams.records import header_map, text
+from streams.records import command_hash, header_map, parse_expected_version, text
 from streams.topics import Topics, parse_event_key
-from tests.faults.history import Identity
-
-WITHIN_S = 60.0
-Place = tuple[str, int]
-"""(context, partition)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedEvent:
-    """An event as it stands in the log; `digest` is over value and headers.
-
-    `name` is a pipeline's, the rest a step's, `code` why it failed; empty where there is none.
-    """
-
-    context: str
-    partition: int
-    offset: int
-    aggregate: str
-    version: int
-    type: str
-    source: str
-    command_id: str
-    hash: str
-    index: int
-    count: int
-    digest: str
-    name: str = ""
-    step: str = ""
-    attempt: int = 0
-    delivery: int = 0
-    code: str = ""
-
-    @property
-    def identity(self) -> Identity:
-        return self.context, self.aggregate, self.command_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedAnswer:
-    """An answer as it stands in the outcomes topic; `place` is partition@offset."""
-
-    place: str
-    context: str
-    aggregate: str
-    command_id: str
-    hash: str
-    status: str
-    code: str
-    versions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dump:
-    """`delivered` are the commands on their topics, `ends` the offset behind the last of each place.
-
-    `committed` is the worker group's, `stuck` names partitions with a transaction left open.
-    """
-
-    partitions: int
-    events: Sequence[LoggedEvent]
-    answers: Sequence[LoggedAnswer]
-    aborted: Sequence[LoggedEvent] = ()
-    delivered: frozenset[Identity] = frozenset()
-    ends: Mapping[Place, int] = field(default_factory=dict)
-    committed: Mapping[Place, int] = field(default_factory=dict)
-    dead: int = 0
-    stuck: Sequence[str] = ()
+from tests.faults.logged import DeadLetter, Dump, LoggedAnswer, LoggedCommand, LoggedEvent, Place
+from tests.faults.topic_reader import WITHIN_S, TopicReader
 
 
 def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) -> Dump:
     """Read all. Raises KafkaException, TimeoutError where a topic cannot be read to its end."""
     reader = TopicReader(connection, topics, partitions)
+    parts = _Parts(codec)
     events: list[LoggedEvent] = []
     aborted: list[LoggedEvent] = []
-    delivered: set[Identity] = set()
-    ends: dict[Place, int] = {}
+    commands: list[LoggedCommand] = []
     for context in CONTEXTS:
         topic = topics.events(context)
-        visible = [_event(context, m, codec) for m in reader.read(topic, "read_committed")]
+        visible = [parts.event(context, m) for m in reader.read(topic, "read_committed")]
         places = {(event.partition, event.offset) for event in visible}
         raw = reader.read(topic, "read_uncommitted")
-        unseen = [m for m in raw if (m.partition(), m.offset()) not in places]
-        aborted += [_event(context, m, codec) for m in unseen]
+        aborted += [
+            parts.event(context, m) for m in raw if (m.partition(), m.offset()) not in places
+        ]
         events += visible
-        for message in reader.read(topics.commands(context), "read_committed"):
-            place = context, message.partition()
-            ends[place] = message.offset() + 1
-            command_id = text(header_map(message.headers()), "ce_id")
-            delivered.add((context, _text(message.key()), command_id))
+        asked = reader.read(topics.commands(context), "read_committed")
+        commands += [parts.command(context, m) for m in asked]
+    contexts = {topics.commands(context): context for context in CONTEXTS}
     return Dump(
         partitions=partitions,
         events=events,
-        answers=[_answer(m, codec) for m in reader.read(topics.outcomes, "read_committed")],
+        answers=[parts.answer(m) for m in reader.read(topics.outcomes, "read_committed")],
         aborted=aborted,
-        delivered=frozenset(delivered),
-        ends=ends,
+        commands=commands,
+        ends={(one.context, one.partition): one.offset + 1 for one in commands},
         committed=_committed(connection, topics, partitions),
-        dead=len(reader.read(topics.dead, "read_committed")),
+        dead=[_dead_letter(m, contexts) for m in reader.read(topics.dead, "read_committed")],
         stuck=reader.stuck,
     )
 
 
-class TopicReader:
-    """Reads whole topics; `stuck` collects where read_committed could not come to the end."""
+class _Parts:
+    """Decodes records; equal definitions become one object, or a dump would hold thousands."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        topics: Topics,
-        partitions: int,
-        *,
-        within_s: float = WITHIN_S,
-    ) -> None:
-        self._within_s = within_s
-        self._connection = connection
-        self._group = KafkaGroup(connection, topics)
-        self._partitions = partitions
-        self.stuck: list[str] = []
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._definitions: dict[Definition, Definition] = {}
 
-    def read(self, topic: str, isolation: str) -> list[Any]:
-        """All records in the order of each partition. Raises TimeoutError, KafkaException."""
-        numbers = range(self._partitions)
-        places = {(topic, number): topic for number in numbers}
-        deadline = time.monotonic() + self._within_s
-        ends = until_answered(lambda: self._group.ends(places), deadline)
-        consumer = Consumer(
-            self._connection.client(
-                group_id=f"{topic}-dump",
-                isolation_level=isolation,
-                enable_auto_commit=False,
-                enable_partition_eof=True,
-                fetch_queue_backoff_ms=5,
-            )
+    def event(self, context: str, message: Any) -> LoggedEvent:
+        headers = header_map(message.headers())
+        aggregate, version = parse_event_key(message.key())
+        value: bytes = message.value()
+        body = self._body(value)
+        return LoggedEvent(
+            context=context,
+            partition=message.partition(),
+            offset=message.offset(),
+            aggregate=aggregate,
+            version=version,
+            type=text(headers, "ce_type").rpartition(".")[2],
+            source=text(headers, "ce_source"),
+            command_id=text(headers, "ce_commandid"),
+            hash=text(headers, "ce_commandhash"),
+            index=int(text(headers, "ce_txnindex", "-1")),
+            count=int(text(headers, "ce_txncount", "-1")),
+            digest=_digest(b"", value, headers.items()),
+            name=getattr(body, "name", ""),
+            step=getattr(body, "step_id", None) or "",
+            attempt=getattr(body, "attempt", 0),
+            delivery=getattr(body, "delivery", 0),
+            code=getattr(body, "error_code", ""),
+            body=body if context == "pipeline" else None,
         )
-        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-        try:
-            return self._to_ends(consumer, topic, {p: end for (_, p), end in ends.items()})
-        finally:
-            consumer.close()
 
-    def _to_ends(self, consumer: Consumer, topic: str, ends: dict[int, int]) -> list[Any]:
-        found: list[Any] = []
-        left = dict(ends)
-        deadline = time.monotonic() + self._within_s
-        while left:
-            messages: list[Any] = consumer.consume(5_000, 0.5)
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                    at = message.offset() + 1
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    # Behind a transaction's marker, only this tells how far was read.
-                    at = message.offset()
-                else:
-                    raise KafkaException(error)
-                if at >= left.get(message.partition(), at + 1):
-                    del left[message.partition()]
-            if time.monotonic() > deadline:
-                self.stuck += [
-                    f"{topic}/{partition} short of {end}" for partition, end in left.items()
-                ]
-                break
-        return found
+    def command(self, context: str, message: Any) -> LoggedCommand:
+        headers = header_map(message.headers())
+        value: bytes = message.value() or b""
+        command_id, key = text(headers, "ce_id"), _text(message.key())
+        body, content = None, ""
+        with suppress(FlexCoreError):
+            expected = parse_expected_version(text(headers, "ce_expectedversion"))
+            if command_id and key:
+                body = self._body(value)
+                content = command_hash(self._codec.name_of(value), value, expected)
+        return LoggedCommand(
+            context=context,
+            partition=message.partition(),
+            offset=message.offset(),
+            identity=(context, key, command_id),
+            digest=_digest(message.key(), value, message.headers() or ()),
+            hash=content,
+            body=body if context == "pipeline" else None,
+        )
+
+    def answer(self, message: Any) -> LoggedAnswer:
+        answer = read_outcome(header_map(message.headers()), message.value(), self._codec)
+        return LoggedAnswer(
+            place=f"{message.partition()}@{message.offset()}",
+            context=answer.identity.context,
+            aggregate=answer.identity.aggregate_id,
+            command_id=answer.identity.command_id,
+            hash=answer.hash,
+            status=answer.status,
+            code=answer.error_code,
+            versions=answer.versions,
+        )
+
+    def _body(self, value: bytes) -> Any:
+        body = self._codec.decode(value)
+        definition = getattr(body, "definition", None)
+        if isinstance(definition, Definition):
+            known = self._definitions.setdefault(definition, definition)
+            body = replace(body, definition=known)
+        return body
 
 
-def _event(context: str, message: Any, codec: Codec) -> LoggedEvent:
-    headers = header_map(message.headers())
-    aggregate, version = parse_event_key(message.key())
-    value: bytes = message.value()
-    body = codec.decode(value)
-    digest = hashlib.sha256(value)
-    for name, content in sorted(headers.items()):
-        digest.update(b"\0%s\0%s" % (name.encode(), content))
-    return LoggedEvent(
-        context=context,
-        partition=message.partition(),
-        offset=message.offset(),
-        aggregate=aggregate,
-        version=version,
-        type=text(headers, "ce_type").rpartition(".")[2],
-        source=text(headers, "ce_source"),
-        command_id=text(headers, "ce_commandid"),
-        hash=text(headers, "ce_commandhash"),
-        index=int(text(headers, "ce_txnindex", "-1")),
-        count=int(text(headers, "ce_txncount", "-1")),
-        digest=digest.hexdigest(),
-        name=getattr(body, "name", ""),
-        step=getattr(body, "step_id", None) or "",
-        attempt=getattr(body, "attempt", 0),
-        delivery=getattr(body, "delivery", 0),
-        code=getattr(body, "error_code", ""),
+def _dead_letter(message: Any, contexts: Mapping[str, str]) -> DeadLetter:
+    headers = list(message.headers() or ())
+    told = header_map(reversed(headers))
+    own = [header for header in headers if not header[0].startswith("dead_")]
+    return DeadLetter(
+        context=contexts[text(told, "dead_topic")],
+        partition=int(text(told, "dead_partition")),
+        offset=int(text(told, "dead_offset")),
+        digest=_digest(message.key(), message.value() or b"", own),
+        reason=text(told, "dead_reason"),
+        dropped="dead_dropped_bytes" in told,
     )
 
 
-def _answer(message: Any, codec: Codec) -> LoggedAnswer:
-    answer = read_outcome(header_map(message.headers()), message.value(), codec)
-    return LoggedAnswer(
-        place=f"{message.partition()}@{message.offset()}",
-        context=answer.identity.context,
-        aggregate=answer.identity.aggregate_id,
-        command_id=answer.identity.command_id,
-        hash=answer.hash,
-        status=answer.status,
-        code=answer.error_code,
-        versions=answer.versions,
-    )
+def _digest(key: bytes | None, value: bytes, headers: Iterable[tuple[str, Any]]) -> str:
+    digest = hashlib.sha256(key or b"")
+    digest.update(b"\0" + value)
+    for name, content in sorted(headers):
+        digest.update(b"\0%s\0%s" % (name.encode(), content or b""))
+    return digest.hexdigest()
 
 
 def _committed(connection: Connection, topics: Topics, partitions: int) -> dict[Place, int]:
@@ -240,4 +164,7 @@ def _committed(connection: Connection, topics: Topics, partitions: int) -> dict[
 
 
 def _text(key: bytes | None) -> str:
-    return (key or b"").decode("utf-8", "replace")
+    """A key as text, empty where it is none."""
+    with suppress(UnicodeDecodeError):
+        return (key or b"").decode()
+    return ""

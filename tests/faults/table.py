@@ -1,0 +1,72 @@
+"""The faults, as rows: what is done, in which kinds, how often a campaign wants it, on what brokers.
+
+Numbers are those of the fault table in docs/faults.md.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from streams.failpoints import Failpoint
+from tests.faults import harm_brokers, harm_wire, harm_workers
+from tests.faults.harm import Field
+from tests.faults.history import Fault
+
+Harm = Callable[[Field, str], Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`wanted` trials per kind; `brokers` how many nodes the cluster has."""
+
+    number: str
+    kinds: Sequence[str]
+    harm: Harm
+    wanted: int
+    brokers: int = 1
+
+
+DEATHS = [point.value for point in Failpoint if point not in harm_workers.ELSEWHERE]
+
+ROWS: Sequence[Row] = (
+    Row("F01", ("random", "in transaction"), harm_workers.kill, 40),
+    Row("F01", DEATHS, harm_workers.failpoint, 20),
+    Row("F02", ("longer than the session",), harm_workers.pause, 60),
+    Row("F03", ("one id", "both ids"), harm_wire.theft, 20),
+    Row("F04", tuple(harm_wire.STRAYS), harm_wire.stray, 60),
+    Row("F05", ("storm",), harm_workers.storm, 30),
+    Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 20),
+    Row("F07", ("leader", "any", "rolling", "two at once"), harm_brokers.of_three, 10, 3),
+    Row("F09", tuple(harm_wire.PARTITIONED), harm_wire.partition, 20),
+    Row("F10", tuple(harm_wire.SLOWED), harm_wire.slow, 15),
+    Row("F10", ("half-open",), harm_wire.half_open, 15),
+    Row("F25", ("once", "twice", "at a start"), harm_workers.terminate, 25),
+    Row("F34", ("everything",), harm_workers.everything, 20),
+    Row("F36", ("the lane stalls",), harm_workers.stall, 15),
+    Row("F36", ("less than the session",), harm_workers.short_pause, 15),
+)
+
+NOT_DONE: Mapping[str, str] = {
+    "F08": "broker and controller are one process in these clusters",
+    "F13–F15, F26–F29, F32": "read side, registry and doors that are tested in places of their own",
+    "F23": "tests/plugins has its hostile steps",
+    "F24": "no rebuild of a projection exists yet",
+    "F35": "the campaign is one",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One trial to do."""
+
+    row: Row
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.number} {self.kind}"
+
+
+def all_trials(only: Sequence[str] = ()) -> list[Planned]:
+    """One of each kind; `only` names rows, or rows and kinds ("F04", "F01 after_commit")."""
+    found = [Planned(row, kind) for row in ROWS for kind in row.kinds]
+    return [one for one in found if not only or {one.row.number, one.name} & set(only)]
