@@ -48,8 +48,8 @@ class Pulse:
         self._bed = bed
         self._codec = codec
         self._topics = Topics()
-        self._sent: dict[bytes, int] = {}
-        self.answers: list[list[float]] = [[] for _ in range(bed.partitions)]
+        self._sent: dict[bytes, tuple[int, float]] = {}
+        self.answers: list[list[tuple[float, float]]] = [[] for _ in range(bed.partitions)]
         self._stopping = threading.Event()
         client = bed.connection.client
         self._producer = Producer(client(enable_idempotence=True, linger_ms=0))
@@ -72,20 +72,20 @@ class Pulse:
         self._consumer.close()
 
     def first_after(self, moment: float, partitions: set[int]) -> float:
-        """When the last of these partitions had its first answer after `moment`."""
+        """When the last of these partitions first answered a command sent after `moment`."""
         return self._until(lambda: self._firsts(moment, partitions), "an answer of each partition")
 
     def longest_gap(self, since: float, until: float) -> float:
         """The longest time without an answer of any partition, less what lies between commands."""
         longest = 0.0
         for answers in self.answers:
-            inside = [since, *(at for at in answers if since < at < until), until]
+            inside = [since, *(at for _, at in answers if since < at < until), until]
             longest = max(longest, *(b - a for a, b in pairwise(inside)))
         return max(0.0, longest - EVERY_S * len(self.answers))
 
     def _firsts(self, moment: float, partitions: set[int]) -> float | None:
-        found = [next((at for at in self.answers[p] if at > moment), None) for p in partitions]
-        return None if None in found else max(at for at in found if at is not None)
+        firsts = [min((a for s, a in self.answers[p] if s > moment), default=0) for p in partitions]
+        return max(firsts) if all(firsts) else None
 
     def _until(self, ask: Callable[[], float | None], what: str) -> float:
         deadline = time.perf_counter() + QUIET_S
@@ -106,7 +106,7 @@ class Pulse:
             while partition_of(name, len(names)) != partition:
                 name += "x"
             value = self._codec.encode(CreatePipeline(name, "Pulse", "", Definition((_STEP,))))
-            self._sent[command_id] = partition
+            self._sent[command_id] = partition, time.perf_counter()
             self._producer.produce(
                 self._topics.commands("pipeline"),
                 value=value,
@@ -126,7 +126,8 @@ class Pulse:
                 continue
             found = self._sent.pop(header_map(message.headers()).get("ce_commandid", b""), None)
             if found is not None:
-                self.answers[found].append(time.perf_counter())
+                partition, sent_at = found
+                self.answers[partition].append((sent_at, time.perf_counter()))
 
 
 def trials(bed: Cluster, pulse: Pulse, kills: int, leaves: int) -> Iterator[tuple[str, float]]:

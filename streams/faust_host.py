@@ -11,7 +11,7 @@ import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.tables import TableManager
@@ -21,6 +21,8 @@ from faust.types import TP
 from streams.connection import Connection
 
 FETCH_MAX_WAIT_MS = 500
+HEARTBEAT_S = 0.3
+"""A member hears of a rebalance at its next heartbeat, so all partitions wait for the last one's."""
 PREFETCH_BACKOFF_S = 0.005
 """aiokafka's 0.1 causes most of the tail: p99 81 → 12 ms at 1,000 events/s (measured)."""
 
@@ -170,7 +172,7 @@ def host_app(
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=instance_id,
         broker_session_timeout=session_timeout_s,
-        broker_heartbeat_interval=session_timeout_s / 5,
+        broker_heartbeat_interval=min(HEARTBEAT_S, session_timeout_s / 5),
         broker_rebalance_timeout=20.0,
         broker_commit_interval=1.0,
         broker_max_poll_records=None,
@@ -191,6 +193,12 @@ def host_app(
         **settings,
     )
     return app
+
+
+async def leave_group(app: HostApp) -> None:
+    """Give all partitions back now; Faust leaves only after everything else has stopped."""
+    thread: Any = cast(Any, app.consumer)._thread
+    await thread.call_thread(thread._consumer._coordinator.close)
 
 
 def _credentials(connection: Connection) -> Any:
