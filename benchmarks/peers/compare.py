@@ -46,16 +46,15 @@ def measure(
     """
     environments.CACHE.mkdir(parents=True, exist_ok=True)
     with (
-        ExitStack() as running,
         # Beside the clone and not in the system's temporary folder, which may be memory.
         tempfile.TemporaryDirectory(prefix="data-", dir=environments.CACHE) as data,
+        ExitStack() as running,
     ):
         folder = Path(data)
         folder.chmod(0o755)
         fsync_ms = machine.fsync_ms(folder)
-        with running:
-            contestants, missing = _start(_openers(names, kafka, folder, durable), running, tell)
-            results = list(_results(contestants, in_flight, seconds, runs, tell))
+        contestants, missing = _start(_openers(names, kafka, folder, durable), running, tell)
+        results = list(_results(contestants, in_flight, seconds, runs, tell))
     return {
         "benchmark": "peers",
         "work": WORK,
@@ -64,16 +63,17 @@ def measure(
         "seconds": seconds,
         "runs": runs,
         "results": results,
-        "contestants": [
-            {
-                "peer": one.name,
-                "client": one.client,
-                "durability": one.durability,
-                "versions": one.versions,
-            }
-            for one in contestants
-        ],
+        "contestants": [_described(one) for one in contestants],
         "not_run": missing,
+    }
+
+
+def _described(one: Contestant) -> dict[str, Any]:
+    return {
+        "peer": one.name,
+        "client": one.client,
+        "durability": one.durability,
+        "versions": one.versions,
     }
 
 

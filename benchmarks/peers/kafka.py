@@ -14,7 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+import stamina
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.load import Load, Run
@@ -30,6 +31,7 @@ from streams.topics import Topics
 _DURABILITY = "A: survives process death (one replica, no fsync before the answer)"
 _CLIENT = "1 thread, one producer and one consumer"
 _BARE_PARTITIONS = 8
+_LEADERS_WITHIN_S = 20.0
 
 
 @contextmanager
@@ -44,6 +46,7 @@ def bare_loop(connection: Connection, folder: Path) -> Iterator["OnKafka"]:
     """The bare loop over new topics, which are deleted afterwards."""
     topics = Topics(f"bench{uuid.uuid4().hex[:6]}")
     topics_admin.apply(connection, topics, partitions=_BARE_PARTITIONS)
+    _await_leaders(connection, topics)
     module = ["-m", "benchmarks.bare_loop", connection.bootstrap, topics.prefix]
     loop = process.start([sys.executable, *module], log=folder / "bare_loop.log")
     try:
@@ -55,6 +58,20 @@ def bare_loop(connection: Connection, folder: Path) -> Iterator["OnKafka"]:
         names = [topic.name for topic in topics.table()]
         for deleted in admin.delete_topics(names).values():
             deleted.result()
+
+
+def _await_leaders(connection: Connection, topics: Topics) -> None:
+    """A topic that was made just now has partitions without a leader for a moment."""
+    names = (topics.outcomes, topics.events("pipeline"), topics.commands("pipeline"))
+    for attempt in stamina.retry_context(_may_pass, timeout=_LEADERS_WITHIN_S, attempts=None):
+        with attempt:
+            for name in names:
+                places = {(name, n): name for n in range(_BARE_PARTITIONS)}
+                KafkaGroup(connection, topics).ends(places)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and bool(error.args[0].retriable())
 
 
 @contextmanager

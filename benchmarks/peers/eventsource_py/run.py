@@ -9,6 +9,7 @@ saving appends with the exact version that was loaded.
 
 import asyncio
 import os
+import sqlite3
 
 import aiosqlite
 import asyncpg
@@ -89,7 +90,8 @@ def main(store: str) -> None:
             lambda: _count_postgres(store) if on_postgres else _count_sqlite(store),
             workers=workers,
             client=f"up to {workers} tasks, a connection each" if on_postgres else "1 task",
-            versions=versions_of("eventsource-py", "asyncpg" if on_postgres else "aiosqlite"),
+            versions=versions_of("eventsource-py")
+            | (runner.run(_postgres(store)) if on_postgres else _sqlite()),
         )
         runner.run(events.close())
 
@@ -102,6 +104,19 @@ def _on_postgres(url: str, workers: int) -> PostgreSQLEventStore:
         max_overflow=0,
     )
     return PostgreSQLEventStore(engine, create_schema=True, owns_engine=True)
+
+
+async def _postgres(url: str) -> dict[str, str]:
+    connection = await asyncpg.connect(url)
+    try:
+        server = str(await connection.fetchval("SHOW server_version"))
+    finally:
+        await connection.close()
+    return versions_of("asyncpg") | {"postgresql": server}
+
+
+def _sqlite() -> dict[str, str]:
+    return versions_of("aiosqlite") | {"sqlite": sqlite3.sqlite_version}
 
 
 async def _count_postgres(url: str) -> int:

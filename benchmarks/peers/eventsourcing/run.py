@@ -71,7 +71,7 @@ def main(store: str) -> None:
             workers=workers,
             client=f"up to {workers} threads, a connection each" if on_postgres else "1 thread",
             versions=versions_of("eventsourcing")
-            | (versions_of("psycopg") if on_postgres else {"sqlite": sqlite3.sqlite_version}),
+            | (_postgres(store) if on_postgres else {"sqlite": sqlite3.sqlite_version}),
         )
 
 
@@ -93,6 +93,12 @@ def _on_postgres(url: str, workers: int) -> dict[str, str]:
 
 def _on_sqlite(path: str) -> dict[str, str]:
     return {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": path}
+
+
+def _postgres(url: str) -> dict[str, str]:
+    with psycopg.connect(url) as connection:
+        server = connection.info.parameter_status("server_version") or ""
+    return versions_of("psycopg") | {"postgresql": server}
 
 
 def _count_postgres(url: str) -> int:
