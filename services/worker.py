@@ -232,6 +232,9 @@ class Worker:
         metrics.RUNNING.set(self.engine.running)
         metrics.CONFLICTS.set(self.logic.conflicts)
         metrics.GAPS.set(len(gaps))
+        metrics.RECYCLED.set(self.writer.recycled)
+        metrics.HANGING.set(self.writer.hanging)
+        metrics.BROKEN.set(len(self.lane.broken))
         return {
             "ready": self.ready and not self.lane.broken,
             "writer": self.writer_id,

@@ -36,6 +36,7 @@ from streams.verdicts import (
     NeedsPipeline,
     NewEvent,
     Rejected,
+    Verdict,
 )
 
 log = structlog.get_logger("flexcore.lane")
@@ -244,7 +245,14 @@ class Lane:
             needs = "pipeline", partition_of(verdict.pipeline_id, self._judge.partitions)
             self._parked.park(place, record, needs, turn.at)
             return
-        turn.apply(record, verdict)
+        turn.apply(record, self._unless_full(record, verdict))
+
+    def _unless_full(self, record: CommandRecord, verdict: Verdict) -> Verdict:
+        """What cannot be indexed cannot be answered either; that can be said, and tried again."""
+        if not (self._index.full and isinstance(verdict, Decided)):
+            return verdict
+        what = "the disk of this aggregate's worker is full; free some space and try again"
+        return Rejected(self._judge.unavailable(record, what))
 
     def _judge_parked(self, turn: Turn, view: TurnView) -> None:
         for place, parked in self._parked:
@@ -256,11 +264,11 @@ class Lane:
                 what = "the pipelines could not be read to their end within 2 s; try again"
                 verdict = Rejected(self._judge.unavailable(parked.record, what))
             self._parked.leave(place)
-            turn.apply(parked.record, verdict)
+            turn.apply(parked.record, self._unless_full(parked.record, verdict))
             self._queue.extendleft(reversed(parked.behind))
 
     def _judge_internal(self, turn: Turn, view: TurnView) -> None:
-        while self._internal and turn.takes_internal:
+        while self._internal and turn.takes_internal and not self._index.full:
             command = self._internal.popleft()
             offset = self._next.get((command.context, command.partition))
             if offset is None:
@@ -276,7 +284,7 @@ class Lane:
                 turn.apply_internal(command, verdict, offset)
 
     def _judge_appends(self, turn: Turn, view: TurnView) -> None:
-        while self._appends and turn.takes_internal:
+        while self._appends and turn.takes_internal and not self._index.full:
             append = self._appends.popleft()
             known = known_append(append, view)
             if known is not None:

@@ -8,7 +8,15 @@ from streams.error_table import Action
 from streams.turn import Write
 from tests.streams.driven_worker import running
 from tests.streams.kafka_model import TOPICS
-from tests.streams.scripts import activate, create, execution_at, pipeline_at, revise
+from tests.streams.scripts import (
+    activate,
+    completed,
+    create,
+    execute,
+    execution_at,
+    pipeline_at,
+    revise,
+)
 
 P, Q = pipeline_at(0), pipeline_at(1)
 E = execution_at(0)
@@ -139,3 +147,23 @@ def test_a_foreign_event_that_cannot_be_read_does_not_blame_the_command() -> Non
     worker.send(create(Q), 2)
     worker.work()
     assert (worker.said(1), worker.said(2)) == (["internal.undecidable"], ["accepted"])
+
+
+def test_while_the_disk_is_full_commands_are_refused_and_the_engine_waits() -> None:
+    worker = running(active=True)
+    worker.send(execute(E, P), 3)
+    worker.work()
+    worker.index.full = True
+    worker.send(create(P), 4)
+    worker.send(revise(P, "B"), 5)
+    worker.lane.take_internal([completed(E)])
+    worker.turn()
+    worker.read()
+    told = worker.said(4), worker.said(5)
+    assert told == (["pipeline.already_exists"], ["owner.unavailable"]), "no needs no room"
+    assert len(worker.events("execution")) == 2
+    worker.index.full = False
+    worker.send(revise(P, "B"), 5)
+    worker.work()
+    assert worker.said(5) == ["owner.unavailable", "accepted"]
+    assert len(worker.events("execution")) > 2
