@@ -51,8 +51,8 @@ _EXPRESSIONS = {
     str: "text({0})",
     int: "ZIGZAG[{0}]",
     float: "pack({0})",
-    bool: "TRUE if {0} else FALSE",
-    bytes: "ZIGZAG[len({0})] + {0}",
+    bool: "(TRUE if {0} else FALSE)",
+    bytes: "(ZIGZAG[len({0})] + {0})",
     datetime: "micros({0})",
 }
 _STATEMENTS = {
@@ -75,7 +75,7 @@ def encoder(cls: type) -> Encode:
 
 @cache
 def decoder(cls: type) -> Decode:
-    """Reads the body of a record of class `cls`; the caller compares the end."""
+    """Reads the body of a record of class `cls`; whoever calls it compares the end."""
     function: Decode = _compiled("decode", cls)
     return function
 
@@ -141,7 +141,7 @@ def _item_functions(hint: Any) -> tuple[str, str]:
     shape, inner = _shape(hint)
     if shape == "record":
         return f"encode_{inner.__name__}", f"decode_{inner.__name__}"
-    if inner not in _ITEMS:
+    if shape != "leaf" or inner not in _ITEMS:
         raise TypeError(f"an array of {hint!r} has no compiled form")
     return _ITEMS[inner]
 
@@ -165,7 +165,7 @@ def _bytes(value: str, hint: Any) -> str:
         case "array":
             return f"items({value}, {_item_functions(inner)[0]})"
         case "optional":
-            return f"NULL if (o := {value}) is None else SOME + ({_bytes('o', inner)})"
+            return f"NULL if (o := {value}) is None else SOME + {_bytes('o', inner)}"
         case "enum":
             return f"{inner.__name__}_bytes[{value}]"
         case "record":

@@ -1,0 +1,242 @@
+"""What is compiled writes and reads as fastavro does, and refuses more."""
+
+import io
+import json
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.definition import Definition
+from domain.errors import Unreadable
+from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, PipelineActivated
+from schemas import catalogue, compiled, wire
+from schemas.codec import HEAD_BYTES
+from schemas.outcome import Outcome
+from tests.domain.samples import TWICE, definition, step
+from tests.schemas.messages import IDS, any_message, codec, plain
+
+CODEC = codec()
+SCHEMAS = {
+    name: fastavro.parse_schema(json.loads(catalogue.committed(name)))
+    for name in catalogue.records()
+}
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+
+
+# ── the oracle ───────────────────────────────────────────────────────────────────────────
+
+
+def read_by_fastavro(data: bytes) -> Any:
+    """Plain data; raises where fastavro does or bytes are left over."""
+    body = io.BytesIO(data[HEAD_BYTES:])
+    found = fastavro.schemaless_reader(body, SCHEMAS[CODEC.name_of(data)])
+    assert body.tell() == len(data) - HEAD_BYTES
+    return found
+
+
+def written_by_fastavro(name: str, value: Any) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, SCHEMAS[name], value)
+    return struct.pack(">BI", 0, IDS[name]) + out.getvalue()
+
+
+def agrees_with_fastavro(data: bytes) -> None:
+    """What is read is what fastavro reads; what fastavro would write like this is read."""
+    try:
+        expected = read_by_fastavro(data)
+    except Exception:
+        with pytest.raises(Unreadable):
+            CODEC.decode(data)
+        return
+    try:
+        found = CODEC.decode(data)
+    except Unreadable:
+        name = CODEC.name_of(data)
+        assert written_by_fastavro(name, expected) != data
+        return
+    assert repr(plain(found)) == repr(expected)
+
+
+@given(any_message(), st.data())
+@settings(max_examples=400, deadline=None)
+def test_damaged_bytes_are_judged_as_fastavro_does(message: Any, data: st.DataObject) -> None:
+    damaged = bytearray(CODEC.encode(message))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(HEAD_BYTES, len(damaged) - 1))
+        match data.draw(st.sampled_from(["change", "cut", "insert"])):
+            case "change":
+                damaged[at] = data.draw(st.integers(0, 255))
+            case "cut" if len(damaged) > HEAD_BYTES + 1:
+                del damaged[at]
+            case _:
+                damaged.insert(at, data.draw(st.integers(0, 255)))
+    agrees_with_fastavro(bytes(damaged))
+
+
+@given(st.sampled_from(list(IDS.values())), st.binary(max_size=80))
+@settings(max_examples=400, deadline=None)
+def test_garbage_is_judged_as_fastavro_does(schema_id: int, body: bytes) -> None:
+    agrees_with_fastavro(struct.pack(">BI", 0, schema_id) + body)
+
+
+@given(st.lists(NUMBERS, max_size=4), st.lists(NUMBERS, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_an_array_may_come_in_blocks_with_and_without_their_length(
+    first: list[int], second: list[int]
+) -> None:
+    sized = b"".join(map(wire.ZIGZAG.__getitem__, first))
+    blocks = wire.ZIGZAG[-len(first)] + wire.ZIGZAG[len(sized)] + sized if first else b""
+    blocks += wire.items(second, wire.ZIGZAG.__getitem__)
+    assert wire.read_items(b"_" + blocks, 1, wire.long) == ((*first, *second), 1 + len(blocks))
+
+
+@given(NUMBERS)
+def test_every_number_comes_back(number: int) -> None:
+    written = wire.ZIGZAG[number]
+    assert wire.long(written, 0) == (number, len(written))
+    assert written == _by_fastavro("long", number)
+
+
+def _by_fastavro(schema: Any, value: Any) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), value)
+    return out.getvalue()
+
+
+# ── what bytes may not do ────────────────────────────────────────────────────────────────
+
+HUGE = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+OUTCOME = struct.pack(">BI", 0, IDS["flexcore.outcome.Outcome"])
+CREATE = struct.pack(">BI", 0, IDS["flexcore.pipeline.CreatePipeline"])
+STEP = b"\2a\2b\0"
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"\1", "a length of -1"),
+        (HUGE + b"p1", "bytes too early|out of range|cannot fit"),
+        (b"\2p" + HUGE, "items in 0 bytes"),
+        (b"\2p\6\2", "3 items in 1 bytes"),
+        (b"\2p" + b"\xff" * 9 + b"\1\0", "items in"),
+        (b"\2p" + b"\xff" * 11 + b"\1", "more than ten bytes"),
+        (b"\2p" + b"\xff" * 9 + b"\2", "more than 64 bits"),
+        (b"\2p\0\0\0\2", "1 bytes too early"),
+        (b"\2p\0\0\0\2\xff", "UnicodeDecodeError"),
+    ],
+)
+def test_lengths_and_counts_are_not_believed(body: bytes, what: str) -> None:
+    with pytest.raises(Unreadable, match=what):
+        CODEC.decode(OUTCOME + body)
+
+
+@pytest.mark.parametrize("symbol", [b"\4", b"\1", b"\x80\1", b""])
+def test_a_symbol_that_is_none_is_unreadable(symbol: bytes) -> None:
+    with pytest.raises(Unreadable):
+        CODEC.decode(CREATE + b"\2p\0\0\2" + STEP + symbol)
+
+
+@pytest.mark.parametrize("branch", [b"\4", b"\1", b"\3"])
+def test_a_branch_that_is_none_is_unreadable(branch: bytes) -> None:
+    with pytest.raises(Unreadable, match="branch byte"):
+        CODEC.decode(CREATE + b"\2p\0\0\2" + STEP + b"\0" + branch + b"\0\0\0\0")
+
+
+# ── values that do not fit ───────────────────────────────────────────────────────────────
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (ActivatePipeline("p1", 3), "must be string on field reason"),  # type: ignore[arg-type]
+        (ActivatePipeline("p1", None), "must be string on field reason"),  # type: ignore[arg-type]
+        (ActivatePipeline("p1", "\ud800"), "surrogates not allowed"),
+        (Outcome("p1", (2**63,), "", "", ""), "too large"),
+        (Outcome("p1", ("x",), "", "", ""), "on field versions"),  # type: ignore[arg-type]
+        (PipelineActivated("p1", "me", "now", ""), "on field at"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_error_of_encoding_says_what_does_not_fit(message: Any, what: str) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError), match=what):
+        CODEC.encode(message)
+
+
+def test_numbers_of_another_kind_are_taken_as_fastavro_takes_them() -> None:
+    whole: Any = definition(step("read", timeout_s=60))
+    assert CODEC.decode(CODEC.encode(CreatePipeline("p", "n", "", whole))).definition == whole
+
+
+def test_the_hour_that_comes_twice_is_two_hours() -> None:
+    """Python calls the two equal."""
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    second = first.replace(fold=1)
+    assert first == second
+    read = [
+        CODEC.decode(CODEC.encode(PipelineActivated("p", "", at, ""))).at for at in (first, second)
+    ]
+    assert [at.isoformat() for at in read] == [
+        "2026-10-25T00:30:00+00:00",
+        "2026-10-25T01:30:00+00:00",
+    ]
+
+
+# ── definitions that are read again and again ────────────────────────────────────────────
+
+
+def read_definition(name: str, of: Definition) -> Definition:
+    found: Definition = CODEC.decode(CODEC.encode(CreatePipeline("p", name, "", of))).definition
+    return found
+
+
+def test_records_share_a_definition_that_was_read_before() -> None:
+    of = definition(step("read", retry=TWICE), step("store", "read"))
+    assert read_definition("one", of) is read_definition("another", of)
+    assert read_definition("one", of) == of
+
+
+def test_a_large_definition_is_not_kept() -> None:
+    large = definition(step("read", with_json=f'{{"a": "{"x" * wire.KEPT_BYTES}"}}'))
+    assert read_definition("one", large) is not read_definition("one", large)
+    assert read_definition("one", large) == large
+
+
+# ── the text ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Example:
+    name: str
+    revision: int
+    timeout_s: float | None
+    definition: Definition
+
+
+@pytest.mark.parametrize("kind", ["encode", "decode"])
+def test_the_picture_shows_what_is_generated(kind: str) -> None:
+    picture = "\n".join(line.removeprefix("    ") for line in (compiled.__doc__ or "").splitlines())
+    assert compiled.source(kind, Example) in picture
+
+
+@dataclass(frozen=True)
+class Strange:
+    value: complex
+
+
+@dataclass(frozen=True)
+class Nested:
+    values: tuple[tuple[int, ...], ...]
+
+
+@pytest.mark.parametrize("cls", [Strange, Nested])
+def test_a_type_without_a_form_is_found_when_it_is_compiled(cls: type) -> None:
+    with pytest.raises(TypeError):
+        compiled.encoder(cls)
