@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from domain.definition import Definition, PinnedDefinition
+from domain.quick_init import quick_init
 
 C = TypeVar("C")
 E = TypeVar("E")
@@ -20,6 +21,7 @@ def no_problems(_: Definition) -> Sequence[str]:
     return ()
 
 
+@quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a decision may rest on besides command and state, gathered before it is asked for.

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from domain.quick_init import quick_init
 
+
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`versions` are the events the command made, `position` is where the last of them is seen."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.errors import Unreadable
+from domain.quick_init import quick_init
 from schemas.codec import Codec
 from schemas.outcome import Outcome
 from streams.records import EventRecord, Headers, Identity, text, time_text
@@ -25,6 +26,7 @@ NOT_REMEMBERED = frozenset({"command.id_reused"})
 """Refusals that depend on what the id stood for before; remembering one would overwrite that."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`hash` is the content's (see `command_hash`); `position` is empty where no event was made."""

@@ -204,7 +204,7 @@ class Judge:
         home = Home(context.name, identity.aggregate_id, record.partition)
         new = new_events(home, version, events, source, at, self.codec)
         after = context.decider.fold(events, state)
-        answer = Answer(identity, content, ACCEPTED, tuple(event.version for event in new))
+        answer = Answer(identity, content, ACCEPTED, tuple([event.version for event in new]))
         return Decided(answer, new, after, version + len(new))
 
     def _read(self, record: CommandRecord, context: Context) -> Any:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from domain.errors import TooLarge
+from domain.quick_init import quick_init
 from schemas import catalogue
 from schemas.codec import Codec
 from streams.records import ANONYMOUS, DEFAULT_TENANT, event_id, time_text
@@ -25,6 +26,7 @@ _ACTOR = ("ce_actorid", ANONYMOUS.encode())
 _ENGINE_ACTOR = ("ce_actorid", b"engine")
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where events come from, as their headers tell it; `command_id` in canonical form."""
@@ -56,6 +58,7 @@ class Source:
         return found
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Home:
     """Where an aggregate's events stand."""
@@ -72,6 +75,7 @@ def new_events(
     shared = source.headers(home.aggregate_id, at, len(events))
     found = []
     for index, event in enumerate(events):
+        kind: Any = type(event)
         number = version + 1 + index
         value = codec.encode(event)
         if len(value) > MAX_EVENT_BYTES:
@@ -82,7 +86,7 @@ def new_events(
         own_id = event_id(source.command_id, home.context, home.aggregate_id, number)
         headers = [
             ("ce_id", own_id.encode()),
-            _type_header(type(event)),
+            _type_header(kind),
             ("ce_aggregateversion", b"%d" % number),
             ("ce_txnindex", b"%d" % index),
             *shared,

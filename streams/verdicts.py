@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from domain.quick_init import quick_init
 from streams.answers import Answer
 from streams.records import Headers
 
@@ -37,6 +38,7 @@ class InternalCommand:
     causation_id: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """A decided event, ready to be written."""
@@ -54,6 +56,7 @@ class NewEvent:
 # ── verdicts ─────────────────────────────────────────────────────────────────────────────
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Decided:
     """Events to write; without any, the acceptance itself must be written."""

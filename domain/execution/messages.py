@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.definition import Definition
+from domain.quick_init import quick_init
 
 # ── events ───────────────────────────────────────────────────────────────────────────────
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ExecutionStarted:
     execution_id: str
@@ -21,6 +23,7 @@ class ExecutionStarted:
     definition: Definition
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineStepScheduled:
     """The step may run from `due_at` on; `delivery` counts hand-overs of the same attempt."""
@@ -34,6 +37,7 @@ class PipelineStepScheduled:
     pipeline_id: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineStepCompleted:
     execution_id: str
@@ -45,6 +49,7 @@ class PipelineStepCompleted:
     output_json: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineStepFailed:
     """`retry_at` is when the next attempt is due, `None` where this was the last one."""
@@ -59,6 +64,7 @@ class PipelineStepFailed:
     error_message: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
     execution_id: str
@@ -67,6 +73,7 @@ class ExecutionCompleted:
     output_json: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ExecutionFailed:
     execution_id: str
@@ -90,6 +97,7 @@ ExecutionEvent = (
 # ── commands; the engine gives the internal ones, no door does ───────────────────────────
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ExecutePipeline:
     execution_id: str
@@ -99,6 +107,7 @@ class ExecutePipeline:
     input_json: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CompleteStep:
     execution_id: str
@@ -108,6 +117,7 @@ class CompleteStep:
     output_json: str
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class FailStep:
     execution_id: str

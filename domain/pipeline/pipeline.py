@@ -13,6 +13,7 @@ from typing import assert_never
 from domain.decider import Decider, Facts
 from domain.definition import Definition, PinnedDefinition, problems, unsupported
 from domain.errors import Invalid, NotFound, Refused
+from domain.quick_init import quick_init
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MAX_NAME = 200
@@ -22,6 +23,7 @@ MAX_DESCRIPTION = 10_000
 # ── events ───────────────────────────────────────────────────────────────────────────────
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineCreated:
     pipeline_id: str
@@ -34,6 +36,7 @@ class PipelineCreated:
     definition: Definition
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineRevised:
     pipeline_id: str
@@ -46,6 +49,7 @@ class PipelineRevised:
     definition: Definition
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class PipelineActivated:
     pipeline_id: str
@@ -70,6 +74,7 @@ class Absent:
     """No such pipeline yet."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     pipeline_id: str
@@ -112,6 +117,7 @@ def evolve(state: State, event: PipelineEvent) -> State:
 # ── commands ─────────────────────────────────────────────────────────────────────────────
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CreatePipeline:
     pipeline_id: str
@@ -120,6 +126,7 @@ class CreatePipeline:
     definition: Definition
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class RevisePipeline:
     pipeline_id: str
@@ -128,6 +135,7 @@ class RevisePipeline:
     definition: Definition
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ActivatePipeline:
     pipeline_id: str
