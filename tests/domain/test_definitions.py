@@ -212,3 +212,35 @@ class TestRetryDelays:
         plain = Retry(100, initial_s, factor, max_s, jitter=False).delay_s(attempt, chance)
         jittered = Retry(100, initial_s, factor, max_s, jitter=True).delay_s(attempt, chance)
         assert plain / 2 <= jittered <= plain <= max_s
+
+
+# ── what is known of a definition stays with it ──────────────────────────────────────────
+
+
+def test_a_check_is_asked_once_for_each_definition() -> None:
+    asked: list[Definition] = []
+
+    def check(of: Definition) -> list[str]:
+        asked.append(of)
+        return ["too short"]
+
+    one, other = definition(step("read")), definition(step("read"))
+    assert one.found_by(check) == one.found_by(check) == other.found_by(check) == ("too short",)
+    assert len(asked) == 2
+
+
+def test_each_check_has_its_own_answer() -> None:
+    one = definition(step("read"))
+    assert one.found_by(lambda _: ["no"]) == ("no",)
+    assert one.found_by(problems) == ()
+
+
+def test_what_is_known_does_not_count_as_content() -> None:
+    looked_at, fresh = definition(step("read")), definition(step("read"))
+    looked_at.content_hash()
+    looked_at.found_by(problems)
+    assert looked_at == fresh
+    assert hash(looked_at) == hash(fresh)
+    assert repr(looked_at) == repr(fresh)
+    changed = replace(looked_at, steps=(*looked_at.steps, step("store", "read")))
+    assert changed.content_hash() != looked_at.content_hash()

@@ -64,6 +64,24 @@ def test_an_answer_comes_back_as_it_was_given(answer: Answer, remembered: bool) 
     assert answer.remembered is remembered
 
 
+def test_an_outcomes_headers_are_the_contracts_and_in_its_order() -> None:
+    answer = Answer(IDENTITY, "0123456789abcdef0", REFUSED, error_code="pipeline.not_found")
+    assert outcome_headers(answer, START, "flexcore/api") == [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"an id:0123456789abcdef"),
+        ("ce_source", b"flexcore/api"),
+        ("ce_type", b"flexcore.outcome.Outcome"),
+        ("ce_time", b"2026-11-01T12:00:00Z"),
+        ("ce_subject", b"p1"),
+        ("content-type", b"application/avro"),
+        ("ce_context", b"pipeline"),
+        ("ce_commandid", b"an id"),
+        ("ce_commandhash", b"0123456789abcdef0"),
+        ("ce_status", b"refused"),
+        ("ce_errorcode", b"pipeline.not_found"),
+    ]
+
+
 @pytest.mark.parametrize("value", [b"", b"garbage", CODEC.encode(create(pipeline_at(0)))])
 def test_what_is_no_outcome_is_unreadable(value: bytes) -> None:
     with pytest.raises(Unreadable):

@@ -1,5 +1,6 @@
 """One command judged: the order of the rules, and what each of them says."""
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -183,7 +184,9 @@ def test_an_event_is_no_command() -> None:
     assert verdict.dead
 
 
-@pytest.mark.parametrize("text", [ID[:-1] + "A", "my-own-id", "{" + ID + "}"])
+@pytest.mark.parametrize(
+    "text", [ID[:-1] + "A", "my-own-id", "{" + ID + "}", ID + "\n", "٣" + ID[1:]]
+)
 def test_an_id_is_a_uuid_in_small_letters(text: str) -> None:
     assert code(record(create(P), headers=[("ce_id", text.encode())])) == "command.invalid_id"
 
@@ -237,6 +240,31 @@ def test_events_follow_the_last_version_and_name_their_command() -> None:
     assert headers["ce_commandid"] == command_id(7).encode()
     assert headers["ce_commandhash"] == content_of(command).encode()
     assert (headers["ce_txnindex"], headers["ce_txncount"]) == (b"0", b"1")
+
+
+def test_an_events_headers_are_the_contracts_and_in_its_order() -> None:
+    given = [("ce_id", ID.encode()), ("ce_correlationid", b"all"), ("traceparent", b"00-1-2-03")]
+    command = record(revise(P, "B"), headers=given)
+    (event,) = judged(command, DRAFT).events
+    assert event.headers == [
+        ("ce_id", str(uuid.uuid5(uuid.UUID(ID), f"pipeline/{P}#4")).encode()),
+        ("ce_type", b"flexcore.pipeline.PipelineRevised"),
+        ("ce_aggregateversion", b"4"),
+        ("ce_txnindex", b"0"),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", b"flexcore/worker"),
+        ("ce_time", b"2026-11-01T12:00:00Z"),
+        ("ce_subject", P.encode()),
+        ("content-type", b"application/avro"),
+        ("ce_tenantid", b"default"),
+        ("ce_actorid", b"anonymous"),
+        ("ce_correlationid", b"all"),
+        ("ce_causationid", ID.encode()),
+        ("ce_commandid", ID.encode()),
+        ("ce_commandhash", content_of(command).encode()),
+        ("ce_txncount", b"1"),
+        ("traceparent", b"00-1-2-03"),
+    ]
 
 
 def test_what_already_is_so_is_accepted_without_events() -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,13 @@ def test_times_are_utc_however_they_came() -> None:
     summer = datetime(2026, 7, 1, 14, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2)))
     assert time_text(summer) == "2026-07-01T12:00:00.250000Z"
     assert time_text(datetime(2026, 7, 1, tzinfo=UTC)) == "2026-07-01T00:00:00Z"
+
+
+def test_the_hour_that_comes_twice_is_two_hours() -> None:
+    """Python calls the two equal."""
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert time_text(first) == "2026-10-25T00:30:00Z"
+    assert time_text(first.replace(fold=1)) == "2026-10-25T01:30:00Z"
 
 
 # ── expected versions ────────────────────────────────────────────────────────────────────
@@ -134,6 +142,15 @@ def test_an_events_id_follows_from_its_command_and_place() -> None:
         event_id(uuid.uuid4(), "pipeline", "p1", 1),
     }
     assert len(others | {first}) == 5
+
+
+@given(st.uuids(), st.text(max_size=20), st.integers(1, 10**12))
+def test_an_events_id_is_the_standard_librarys(
+    command_id: uuid.UUID, aggregate_id: str, version: int
+) -> None:
+    made = event_id(command_id, "pipeline", aggregate_id, version)
+    assert made == str(uuid.uuid5(command_id, f"pipeline/{aggregate_id}#{version}"))
+    assert made == event_id(str(command_id), "pipeline", aggregate_id, version)
 
 
 # ── events as read ───────────────────────────────────────────────────────────────────────
