@@ -1,0 +1,51 @@
+"""What may go wrong in a run: drawn once per seed, so that some runs have many of one fault.
+
+(swarm testing: a run without pauses finds what pauses would hide, and the other way round)
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+EVENTS = ("crash", "pause", "expire", "stray", "outage", "republish", "compact", "time_out")
+
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """Probabilities are per request; `weights` tell how often a fault is picked between steps."""
+
+    workers: int
+    beats: int
+    sent_twice: float
+    """EndTxn sent again in silence: one copy stays on its way (KAFKA-17754)."""
+    reply_lost: float
+    request_late: float
+    refused: float
+    split_batches: bool
+    abort_strays: bool
+    keep_index: bool
+    reads_at_once: int
+    weights: dict[str, float]
+
+
+CALM = Chaos(1, 0, 0.0, 0.0, 0.0, 0.0, False, False, False, 10_000, {})
+
+
+def drawn(random: Random) -> Chaos:
+    """What goes wrong in a run, and how often."""
+
+    def some(likely: float, most: float) -> float:
+        return random.random() * most if random.random() < likely else 0.0
+
+    return Chaos(
+        workers=random.choice((1, 2, 2, 2, 3)),
+        beats=random.randint(40, 110),
+        sent_twice=some(0.5, 0.5),
+        reply_lost=some(0.4, 0.3),
+        request_late=some(0.4, 0.3),
+        refused=some(0.3, 0.2),
+        split_batches=random.random() < 0.5,
+        abort_strays=random.random() < 0.5,
+        keep_index=random.random() < 0.5,
+        reads_at_once=random.choice((1, 3, 10_000)),
+        weights={event: some(0.6, 1.0) for event in EVENTS},
+    )

@@ -1,0 +1,30 @@
+"""Topics, partitions and codec that the simulation works with."""
+
+from schemas import catalogue
+from schemas.codec import Codec
+from streams.topics import Topics
+from streams.turn import Place
+from tests.simulation.broker import LogName
+
+TOPICS = Topics("t")
+PARTITIONS = 2
+CONTEXTS = ("pipeline", "execution")
+CODEC = Codec({name: number for number, name in enumerate(catalogue.records(), 1)})
+OUTCOMES = "outcomes"
+PLACES: tuple[Place, ...] = tuple((c, p) for c in CONTEXTS for p in range(PARTITIONS))
+READ: tuple[Place, ...] = (*PLACES, *((OUTCOMES, p) for p in range(PARTITIONS)))
+"""What a tailer reads."""
+_EVENTS = {TOPICS.events(context): context for context in CONTEXTS}
+
+
+def log_of(place: Place) -> LogName:
+    return (TOPICS.outcomes if place[0] == OUTCOMES else TOPICS.events(place[0])), place[1]
+
+
+def commands(place: Place) -> LogName:
+    return TOPICS.commands(place[0]), place[1]
+
+
+def context_of(topic: str) -> str | None:
+    """The context whose events stand on a topic."""
+    return _EVENTS.get(topic)

@@ -1,0 +1,73 @@
+"""What must hold when a run has healed, for whoever reads the log and the answers."""
+
+from streams.records import text
+from streams.topics import event_key
+from tests.simulation.broker import Broker
+from tests.simulation.clients import Sent
+from tests.simulation.places import CONTEXTS, PARTITIONS, PLACES, TOPICS, commands
+from tests.simulation.reading import command_records, event_records
+from tests.simulation.simulation import Simulation
+from tests.simulation.witness import Violation, Witness, place_text
+
+_ENDS = ("flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed")
+
+
+def hold(simulation: Simulation) -> None:
+    """Raises Violation."""
+    witness = simulation.witness
+    loud = {place for worker in simulation.workers for place in worker.broken}
+    loud |= {place for worker in simulation.workers for place in worker.tailer.gaps()}
+    simulation.run.loud = len(loud)
+    if loud and not simulation.broker.tears:
+        raise Violation(f"alarmed for nothing: {sorted(loud)}")
+    if witness.copies and not witness.republished and not simulation.broker.tears:
+        raise Violation(f"{witness.copies} events stand in the log twice")
+    if loud:
+        return
+    _versions_are_dense(witness)
+    _no_command_is_torn(witness)
+    _everything_is_answered(witness, torn=simulation.broker.tears > 0)
+    _executions_end(witness)
+    _views_agree(simulation)
+
+
+def _versions_are_dense(witness: Witness) -> None:
+    for aggregate, events in witness.events.items():
+        if sorted(events) != list(range(1, len(events) + 1)):
+            raise Violation(f"versions of {aggregate}: {sorted(events)}")
+
+
+def _no_command_is_torn(witness: Witness) -> None:
+    for identity, events in witness.made.items():
+        counts = {int(text(event.headers, "ce_txncount")) for event in events.values()}
+        if counts != {len(events)}:
+            raise Violation(f"{len(events)} of {counts} events of {identity}")
+
+
+def _everything_is_answered(witness: Witness, *, torn: bool) -> None:
+    silent = [sent for sent in witness.sent if sent not in witness.heard]
+    if torn:
+        # What a transaction that was decided behind its producer's back lacks is written again if
+        # it is an event; a refusal is not, so its command may stay without an answer.
+        silent = [sent for sent in silent if sent[0] in witness.made]
+    if silent:
+        raise Violation(f"never answered: {silent}")
+
+
+def _executions_end(witness: Witness) -> None:
+    for (context, aggregate_id), events in witness.events.items():
+        if context == "execution" and text(events[max(events)].headers, "ce_type") not in _ENDS:
+            raise Violation(f"execution {aggregate_id} never ends")
+
+
+def _views_agree(simulation: Simulation) -> None:
+    """A plain reader's fold of the log is what each worker's index says."""
+    truth = {
+        aggregate: [events[version].event_id for version in sorted(events)]
+        for aggregate, events in simulation.witness.events.items()
+    }
+    for worker in simulation.workers:
+        for (context, aggregate_id), events in truth.items():
+            found = [e.event_id for e in worker.index.events(context, aggregate_id)]
+            if found != events:
+                raise Violation(f"{worker.id} shows {found} of {aggregate_id}, in the log {events}")

@@ -1,0 +1,289 @@
+"""One seed, one run: a scheduler that picks what happens next, a virtual clock, and its faults.
+
+seed ──► chaos ──► (clients │ worker tasks │ faults) ⟲ ──► healing ──► what must hold
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from streams.judging import Judge
+from streams.turn import Place
+from tests.simulation import chaos as chaotic
+from tests.simulation.broker import Broker, LogName
+from tests.simulation.clients import first_commands, some_command
+from tests.simulation.log import Content, Record
+from tests.simulation.places import CODEC, CONTEXTS, PARTITIONS, PLACES, TOPICS, commands
+from tests.simulation.witness import Violation, Witness, place_text
+from tests.simulation.worker import Parts, Worker
+from tests.simulation.writer import Network
+
+CALM_WEIGHT = 20.0
+"""Of steps of workers, beside faults of at most 1 each."""
+MAX_ROUNDS = 600
+
+
+@dataclass(slots=True)
+class Run:
+    """What became of a seed."""
+
+    seed: int
+    violation: str = ""
+    beats: int = 0
+    events: int = 0
+    answers: int = 0
+    tears: int = 0
+    repaired: int = 0
+    loud: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    digest: str = ""
+    trace: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+class Simulation:
+    """`parts` are the shipped classes unless a bug is planted."""
+
+    def __init__(self, seed: int, parts: Parts) -> None:
+        self.random = Random(seed)
+        self.chaos = chaotic.drawn(self.random)
+        self.witness = Witness()
+        self.broker = Broker(self._visible)
+        self.network = Network(self.broker, self.chaos, self.random, self._note)
+        self.judge = Judge(CODEC, PARTITIONS, self.random.random)
+        self.parts = parts
+        self.run = Run(seed)
+        self.dead_members: set[str] = set()
+        self.repaired = 0
+        self.workers = [self._worker(slot) for slot in range(self.chaos.workers)]
+        self.faults: dict[str, Callable[[], object]] = {
+            "crash": self._crash,
+            "pause": self._pause,
+            "expire": self._expire,
+            "stray": self.network.stray_arrives,
+            "outage": self._outage,
+            "republish": self._republish,
+            "compact": self._compact,
+            "time_out": self._time_out,
+        }
+        for command in first_commands():
+            self._send(command)
+
+    def _worker(self, slot: int, index: Any = None) -> Worker:
+        return (self.parts.worker or Worker)(self.network, slot, self.judge, self.parts, index)
+
+    def _visible(self, name: LogName, record: Record) -> None:
+        self._note("visible", *name, record.offset, record.key)
+        self.witness.sees(name, record)
+
+    def _note(self, *what: Any) -> None:
+        self.run.trace.append((self.broker.now_ms, *what))
+
+    # ── the scheduler ────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Most runs begin with workers that have their places; the others with the first rebalance."""
+        if self.random.random() < 0.8:
+            for _ in range(MAX_ROUNDS):
+                for worker in self.workers:
+                    self._round(worker)
+                if self._settled():
+                    return
+
+    def live(self) -> None:
+        """Everything may happen."""
+        self.network.calm = False
+        names = list(self.faults)
+        weights = [self.chaos.weights[name] for name in names]
+        for _ in range(self.chaos.beats):
+            self.run.beats += 1
+            self.broker.now_ms += self.random.randint(0, 60)
+            kind = self.random.choices(
+                ("work", "send", *names), (CALM_WEIGHT, 3.0, *weights)
+            )[0]
+            if kind == "work":
+                self._work()
+            elif kind == "send":
+                for _ in range(self.random.randint(1, 4)):
+                    self._send(some_command(self.random))
+            elif self.faults[kind]():
+                self.run.faults[kind] = self.run.faults.get(kind, 0) + 1
+                self._note(kind)
+
+    def _work(self) -> None:
+        """A worker goes on: a few steps of whatever threads have something to do."""
+        worker = self.random.choice(self.workers)
+        if worker.paused:
+            return
+        for _ in range(self.random.randint(1, 30)):
+            ready = worker.ready()
+            if not ready:
+                return
+            self._step(worker, self.random.choice(ready))
+            if worker.ended:
+                self._restart(worker)
+                return
+
+    def _step(self, worker: Worker, task: str) -> bool:
+        moved = worker.tasks[task]()
+        if self.broker.group.complete(PLACES, self.random.shuffle):
+            self._note("generation", self.broker.group.generation)
+        return moved
+
+    def _send(self, command: Any) -> None:
+        self.witness.sends(command)
+        record = self.broker.append(commands(command.place), command.content)
+        self._note("sent", place_text(command.place), record.offset, *command.sent[0])
+
+    # ── faults; each says whether it hit anything ────────────────────────────────────────
+
+    def _crash(self) -> bool:
+        self._restart(self.random.choice(self.workers))
+        return True
+
+    def _restart(self, worker: Worker) -> None:
+        """The process is gone, its member is not; the supervisor starts it anew."""
+        self.dead_members.add(worker.member)
+        self.repaired += worker.lane.repaired
+        index = worker.index if self.chaos.keep_index and self.random.random() < 0.5 else None
+        self._note("restart", worker.id, worker.ended, index is not None)
+        self.workers[worker.slot] = self._worker(worker.slot, index)
+
+    def _pause(self) -> bool:
+        worker = self.random.choice(self.workers)
+        worker.paused = not worker.paused
+        return True
+
+    def _expire(self) -> bool:
+        members = self.broker.group.members
+        if not members:
+            return False
+        member = self.random.choice(sorted(members))
+        self.broker.group.expire(member)
+        self.broker.group.complete(PLACES, self.random.shuffle)
+        return True
+
+    def _outage(self) -> bool:
+        self.broker.down = not self.broker.down
+        return True
+
+    def _republish(self) -> bool:
+        """An administrator writes an event again, as redaction does."""
+        name = TOPICS.events(self.random.choice(CONTEXTS)), self.random.randrange(PARTITIONS)
+        records, _ = self.broker.log(name).read(0)
+        if not records:
+            return False
+        record = self.random.choice(records)
+        self.witness.republished = True
+        self.broker.append(name, Content(record.key, record.value, record.headers))
+        return True
+
+    def _compact(self) -> bool:
+        return any(
+            [self.broker.log((TOPICS.events(c), p)).compact() for c in CONTEXTS for p in range(2)]
+        )
+
+    def _time_out(self) -> bool:
+        self.broker.now_ms += 10_000
+        return self.broker.expire_transactions() > 0
+
+    # ── healing ──────────────────────────────────────────────────────────────────────────
+
+    def heal(self) -> None:
+        """No more faults; everybody works until nothing is left to do."""
+        while self.network.strays and self.random.random() < 0.5:
+            self.network.stray_arrives()
+        self.network.strays.clear()
+        self.network.calm = True
+        self.broker.down = False
+        for worker in self.workers:
+            worker.paused = False
+        quiet = 0
+        for _ in range(MAX_ROUNDS):
+            self._bury()
+            moved = [self._round(worker) for worker in list(self.workers)]
+            quiet = 0 if any(moved) or not self._settled() else quiet + 1
+            if quiet == 2:
+                return
+            self.broker.now_ms += 250
+            self.broker.expire_transactions()
+        raise Violation(f"never quiet: {[self._state(worker) for worker in self.workers]}")
+
+    def _bury(self) -> None:
+        """Members whose process is gone lose their session."""
+        group, living = self.broker.group, {worker.member for worker in self.workers}
+        for member in sorted(group.members.keys() - living):
+            group.expire(member)
+        for member in sorted(group.joined.keys() - living):
+            del group.joined[member]
+        group.complete(PLACES, self.random.shuffle)
+
+    def _round(self, worker: Worker) -> bool:
+        moved = worker.tail(every=True)
+        for task in ("group", "fence", "fence", "fetch", "fetch", "engine", "commit_answered"):
+            moved |= self._step(worker, task)
+        while self._step(worker, "answer"):
+            moved = True
+        for _ in range(40):
+            if not self._step(worker, "lane"):
+                break
+        if worker.ended:
+            self._restart(worker)
+            moved = True
+        return moved
+
+    def _settled(self) -> bool:
+        group = self.broker.group
+        owned: set[Place] = set()
+        for worker in self.workers:
+            owned |= worker.lane.owned | worker.broken.keys()
+            idle = not (worker.queue or worker.lane.waiting or len(worker.runner))
+            if not idle or worker.engine.next_due() is not None or worker.engine.running:
+                return False
+            if worker.member not in group.members or worker.generation != group.generation:
+                return False
+        return owned == set(PLACES) and not group.rebalancing and self._fetched()
+
+    def _fetched(self) -> bool:
+        return all(
+            offset == self.broker.log(commands(place)).end
+            for worker in self.workers
+            for place, offset in worker.fetched.items()
+        )
+
+    def _state(self, worker: Worker) -> dict[str, Any]:
+        return {
+            "id": worker.id,
+            "owned": sorted(worker.lane.owned),
+            "broken": worker.broken,
+            "waiting": worker.lane.waiting,
+            "queue": len(worker.queue),
+            "running": worker.engine.running,
+            "due": worker.engine.next_due(),
+            "generation": worker.generation,
+            "gaps": worker.tailer.gaps(),
+        }
+
+
+def simulate(seed: int, parts: Parts | None = None) -> Run:
+    """Run a seed to its end; what was broken stands in the result."""
+    from tests.simulation.promises import hold
+
+    simulation = Simulation(seed, parts or Parts())
+    run = simulation.run
+    try:
+        simulation.start()
+        simulation.live()
+        simulation.heal()
+        hold(simulation)
+    except Violation as violation:
+        run.violation = str(violation)
+    except AssertionError as error:
+        run.violation = f"assertion: {error!r}"
+    run.tears = simulation.broker.tears
+    run.events = sum(map(len, simulation.witness.events.values()))
+    run.answers = len(simulation.witness.said)
+    run.repaired = simulation.repaired + sum(w.lane.repaired for w in simulation.workers)
+    run.digest = hashlib.sha256(repr(run.trace).encode()).hexdigest()[:16]
+    return run
