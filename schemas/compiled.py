@@ -8,7 +8,7 @@ scratch, fields end in `_`):
             ZIGZAG[len(t := value.name.encode())], t,
             ZIGZAG[value.revision],
             NULL if (o := value.timeout_s) is None else SOME + pack(o),
-            encode_Definition(value.definition),
+            known_Definition(value.definition),
         ))
 
     def decode(data, at):
@@ -32,7 +32,7 @@ raises some error or other; `Codec` then asks fastavro, which names the field.
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -40,7 +40,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from schemas import wire
 
-Encode = Callable[[Any], bytes]
+Encode = wire.Write
 Decode = wire.Read
 """(bytes, offset) → (value, offset behind it); raises anything where the bytes make no sense."""
 
@@ -81,8 +81,9 @@ def decoder(cls: type) -> Decode:
 
 
 @cache
-def _keeper(cls: type) -> Decode:
-    return wire.kept(decoder(cls))
+def _keepers(cls: type) -> tuple[Encode, Decode]:
+    """Of the records that stand last in others, which are large and often the same."""
+    return wire.kept_bytes(encoder(cls)), wire.kept(decoder(cls))
 
 
 def source(kind: str, cls: type) -> str:
@@ -100,7 +101,7 @@ def _compiled(kind: str, cls: type) -> Any:
         else:
             names[f"encode_{name}"] = encoder(inner)
             names[f"decode_{name}"] = decoder(inner)
-            names[f"kept_{name}"] = _keeper(inner)
+            names[f"known_{name}"], names[f"kept_{name}"] = _keepers(inner)
     code = compile(source(kind, cls), f"<{kind} {cls.__name__}>", "exec")
     # The text is made of the names of our own dataclasses and their fields, and of nothing else.
     exec(code, names)  # noqa: S102
@@ -152,10 +153,15 @@ def _item_functions(hint: Any) -> tuple[str, str]:
 def _encode_lines(cls: type) -> Iterator[str]:
     yield "def encode(value):"
     yield "    return join(("
-    for name, hint in _fields(cls):
-        value = f"value.{name}"
-        parts = f"ZIGZAG[len(t := {value}.encode())], t" if hint is str else _bytes(value, hint)
-        yield f"        {parts},"
+    fields = _fields(cls)
+    for name, hint in fields:
+        value, last = f"value.{name}", name == fields[-1][0]
+        if hint is str:
+            yield f"        ZIGZAG[len(t := {value}.encode())], t,"
+        elif last and _shape(hint)[0] == "record":
+            yield f"        known_{hint.__name__}({value}),"
+        else:
+            yield f"        {_bytes(value, hint)},"
     yield "    ))"
 
 

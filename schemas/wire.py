@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 Read = Callable[[bytes, int], tuple[Any, int]]
+Write = Callable[[Any], bytes]
 
 NULL, SOME = b"\0", b"\2"
 """The branches of [null, T]."""
@@ -17,7 +18,7 @@ FALSE, TRUE = b"\0", b"\1"
 
 KEPT = 1_024
 KEPT_BYTES = 4 * 1024
-"""Together 4 MiB of keys at most, and about four times that in values."""
+"""Together 4 MiB of bytes at most for each direction, and about four times that in values."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -138,6 +139,27 @@ def read_items(data: bytes, at: int, read: Read) -> tuple[tuple[Any, ...], int]:
 
 def no_branch(number: int) -> None:
     raise ValueError(f"branch byte {number} where null or a value should be")
+
+
+def kept_bytes(write: Write) -> Write:
+    """`write`, which remembers what it made of an object: each run writes its pipeline's definition.
+
+    Of the object, not of its value: 0.0 and -0.0 are equal.
+    """
+    known: dict[int, tuple[Any, bytes]] = {}
+
+    def write_or_find(value: Any) -> bytes:
+        found, written = known.get(id(value), (None, b""))
+        if found is value:
+            return written
+        written = write(value)
+        if len(written) <= KEPT_BYTES:
+            if len(known) >= KEPT:
+                known.pop(next(iter(known)), None)
+            known[id(value)] = value, written
+        return written
+
+    return write_or_find
 
 
 def kept(read: Read) -> Read:

@@ -65,7 +65,7 @@ def agrees_with_fastavro(data: bytes) -> None:
 
 
 @given(any_message(), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_damaged_bytes_are_judged_as_fastavro_does(message: Any, data: st.DataObject) -> None:
     damaged = bytearray(CODEC.encode(message))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -81,7 +81,7 @@ def test_damaged_bytes_are_judged_as_fastavro_does(message: Any, data: st.DataOb
 
 
 @given(st.sampled_from(list(IDS.values())), st.binary(max_size=80))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_garbage_is_judged_as_fastavro_does(schema_id: int, body: bytes) -> None:
     agrees_with_fastavro(struct.pack(">BI", 0, schema_id) + body)
 
@@ -207,6 +207,35 @@ def test_a_large_definition_is_not_kept() -> None:
     large = definition(step("read", with_json=f'{{"a": "{"x" * wire.KEPT_BYTES}"}}'))
     assert read_definition("one", large) is not read_definition("one", large)
     assert read_definition("one", large) == large
+
+
+def test_bytes_of_an_object_are_made_once_and_of_an_equal_one_again() -> None:
+    made: list[float] = []
+
+    def write(value: float) -> bytes:
+        made.append(value)
+        return wire.pack(value)
+
+    keeping, zero, below = wire.kept_bytes(write), 0.0, -0.0
+    for _ in range(3):
+        assert keeping(zero) == wire.pack(0.0)
+        assert keeping(below) == wire.pack(-0.0)
+    assert made == [0.0, -0.0]
+
+
+def test_only_so_many_are_kept_and_none_that_is_large() -> None:
+    made: list[bytes] = []
+
+    def write(value: bytes) -> bytes:
+        made.append(value)
+        return value
+
+    keeping, values = wire.kept_bytes(write), [b"%d" % number for number in range(wire.KEPT + 1)]
+    for value in [*values, values[-1], values[0]]:
+        assert keeping(value) is value
+    large = b"x" * (wire.KEPT_BYTES + 1)
+    assert keeping(large) is keeping(large)
+    assert made == [*values, values[0], large, large]
 
 
 # ── the text ─────────────────────────────────────────────────────────────────────────────
