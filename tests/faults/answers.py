@@ -4,7 +4,6 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +32,7 @@ class Board:
         self._by_pid: Counter[int] = Counter()
         self._accepted = self._answers = 0
         self._by_place: Counter[tuple[int, str, int]] = Counter()
-        self._foreign: set[str] = set()
+        self._foreign: dict[str, str] = {}
         self._heard: dict[int, tuple[float, float]] = {}
 
     def sent(self, operation: Operation) -> None:
@@ -81,13 +80,14 @@ class Board:
             self._waiting[operation.aggregate] -= 1
         return operation is not None
 
-    def expect_foreign(self, command_ids: Iterable[str]) -> None:
-        """Answers to these are nobody's in the history: bytes that were no commands."""
+    def expect_foreign(self, command_id: str, payload: str = "") -> None:
+        """A command that no client of ours sends; what it asks for is taken from its answer."""
         with self._lock:
-            self._foreign.update(command_ids)
+            self._foreign[command_id] = payload
 
-    def foreign(self, command_id: str) -> bool:
-        return command_id in self._foreign
+    def foreign(self, command_id: str) -> str | None:
+        """The payload of a foreign command, `None` where it is none."""
+        return self._foreign.get(command_id)
 
     @property
     def outstanding(self) -> list[Operation]:
@@ -191,8 +191,8 @@ class AnswerReader(threading.Thread):
         tail = text(headers, "ce_source").rpartition("/")[2]
         pid = int(tail) if tail.isdecimal() else 0
         asked = self._board.answered(answer, pid)
-        if asked is None and self._board.foreign(answer.identity.command_id):
-            return
+        if asked is None:
+            asked = self._foreign(answer)
         self._history.add(
             replace(
                 _unasked(answer) if asked is None else asked,
@@ -205,6 +205,15 @@ class AnswerReader(threading.Thread):
                 sent=0.0 if asked is None else asked.t,
             )
         )
+
+    def _foreign(self, answer: Answer) -> Operation | None:
+        """What somebody else asked, which is told by its answer alone."""
+        payload = self._board.foreign(answer.identity.command_id)
+        if payload is None:
+            return None
+        asked = replace(_unasked(answer), op="foreign", t=time.time(), payload=payload)
+        self._history.add(asked)
+        return asked
 
 
 def _unasked(answer: Answer) -> Operation:

@@ -26,6 +26,8 @@ from tests.faults.table import Planned, all_trials
 TRIALS = 30
 """Per segment: some four minutes, after which the memory of history and dump is given back."""
 TRIALS_OF_THREE = 8
+DISK_MB = 3_000
+"""Of the single broker's log, in memory: a segment writes some hundred MB."""
 THREE_EVERY = 6
 """Segments; three brokers take the machine, so they are started for few segments."""
 
@@ -91,7 +93,10 @@ class Campaign:
             if brokers not in running:
                 name = f"cluster-{brokers}-{int(time.time())}"
                 cluster = running[brokers] = Cluster(
-                    self.folder / name, nodes=brokers, slots=self.setting.workers
+                    self.folder / name,
+                    nodes=brokers,
+                    slots=self.setting.workers,
+                    disk_mb=DISK_MB if brokers == 1 else 0,
                 )
                 cluster.start()
             return running[brokers]

@@ -7,11 +7,13 @@ Kafka names to a client the address of the listener it came by, so a worker neve
 
 import os
 import signal
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.embedded import aot, jars, kafka, kafka_config, ports, process
 from services.embedded.kafka_config import Tuning
+from tests.faults.mounted import mounted
 from tests.faults.proxied import Door, Proxied
 from tests.faults.workers import until
 
@@ -49,7 +51,8 @@ class Broker:
 class Cluster:
     """`nodes` brokers and, where `slots` > 0, a proxy before the listeners of that many workers."""
 
-    def __init__(self, folder: Path, *, nodes: int = 1, slots: int = 3) -> None:
+    def __init__(self, folder: Path, *, nodes: int = 1, slots: int = 3, disk_mb: int = 0) -> None:
+        """With `disk_mb` the only node's log lies in memory, so that its disk can be filled."""
         self._folder = folder
         self._tuning = Tuning(session_ms=2_000, heartbeat_ms=200, heap_mb=512 // nodes + 128)
         self._cache = aot.AotCache.of(jars.ensure())
@@ -57,6 +60,10 @@ class Cluster:
         self.brokers = [self._broker(number, slots) for number in range(1, nodes + 1)]
         doors = [door for broker in self.brokers for door in broker.doors]
         folder.mkdir(parents=True, exist_ok=True)
+        self._disks = ExitStack()
+        self.on_tmpfs = bool(disk_mb) and self._disks.enter_context(
+            mounted(self.brokers[0].folder / "data", disk_mb)
+        )
         self.proxy = Proxied(doors, folder / "proxy.log")
 
     def _broker(self, number: int, slots: int) -> Broker:
@@ -108,6 +115,7 @@ class Cluster:
             if broker.running is not None:
                 broker.running.stop()
         self.proxy.stop()
+        self._disks.close()
 
     def _end(self, broker: Broker, sign: signal.Signals) -> int:
         running = broker.running

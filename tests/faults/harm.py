@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.faults.answers import Board
 from tests.faults.cluster import Cluster
+from tests.faults.fault_client import FaultClient
 from tests.faults.history import Fault
-from tests.faults.load import Client
 from tests.faults.open_transactions import OpenTransactions
 from tests.faults.running import PARTITIONS, Served
 from tests.faults.workers import Slot, alive, until
@@ -32,7 +32,7 @@ class Field:
     served: Served
     cluster: Cluster
     chance: random.Random
-    client: Client
+    client: FaultClient
     session_s: float
     baseline: dict[int, int] = field(default_factory=dict)
 

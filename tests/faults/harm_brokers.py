@@ -1,7 +1,6 @@
-"""Faults done to brokers, and to topics behind the workers' backs.
+"""Faults done to brokers.
 
 F06 the only broker: kill -9, restart         F07 one, each, or two of three brokers
-F30 event topics are compacted by force       F31 an operator changed a topic: no worker may start
 """
 
 import time

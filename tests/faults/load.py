@@ -21,7 +21,7 @@ from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, RevisePip
 from schemas.codec import Codec
 from streams.connection import Connection
 from streams.records import ExpectedVersion, command_hash, parse_expected_version
-from streams.topics import Topics, partition_of
+from streams.topics import MIB, Topics, partition_of
 from tests.faults.answers import Board
 from tests.faults.history import History, Operation
 
@@ -97,6 +97,7 @@ class Client:
         self._random = random.Random(f"{seed}/{number}")
         self._producer = producer
         self._later: list[_Later] = []
+        self._last: _Send | None = None
         self._names = 0
         self._own = [f"p{number}-{n}" for n in range(OWN)]
         self._shared = [f"shared-{n}" for n in range(SHARED)]
@@ -122,17 +123,6 @@ class Client:
         """Send all that waits to be sent again."""
         while self._later:
             self._send(heapq.heappop(self._later).send)
-
-    def revise(self, name: str, expected: str) -> Operation:
-        """Send one revision of a pipeline; returns what was asked."""
-        command = RevisePipeline(name, self._name(), "", REVISED)
-        return self._command(command, "pipeline", name, expected).operation
-
-    def burst(self, count: int) -> None:
-        """Send so many revisions of everybody's pipelines at once."""
-        for _ in range(count):
-            self.revise(self._random.choice(self._shared), "any")
-        self._producer.poll(0)
 
     def _one(self) -> None:
         if self._random.random() < EXECUTIONS:
@@ -185,7 +175,7 @@ class Client:
             expected=expected,
             payload=getattr(command, "name", ""),
         )
-        send = _Send(operation, value)
+        send = self._last = _Send(operation, value)
         self._send(send)
         return send
 
@@ -253,6 +243,8 @@ def producer(connection: Connection) -> Producer:
     return Producer(
         connection.client(
             enable_idempotence=True,
+            # The largest record that a command topic takes, and its frame.
+            message_max_bytes=2 * MIB,
             linger_ms=2,
             message_timeout_ms=int(DELIVERED_WITHIN_S * 1000),
             queue_buffering_max_messages=500_000,

@@ -23,6 +23,7 @@ from streams.registry import load_registry
 from streams.topics import Topics
 from tests.faults import topic_dump
 from tests.faults.answers import AnswerReader, Board
+from tests.faults.fault_client import FaultClient
 from tests.faults.history import History
 from tests.faults.load import CLIENTS, FILES, Client, Load, producer
 from tests.faults.logged import Dump
@@ -41,22 +42,22 @@ class Served:
     topics: Topics
     codec: Codec
     folder: Path
+    settings: Settings
     board: Board
     history: History
     workers: Workers
 
     def client(self, number: int, seed: int = 0) -> Client:
         """One more client."""
-        return Client(
-            number,
-            self.producer,
-            self.topics,
-            self.codec,
-            PARTITIONS,
-            self.board,
-            self.history,
-            seed,
-        )
+        return Client(*self._client_parts(number, seed))
+
+    def fault_client(self, number: int, seed: int = 0) -> FaultClient:
+        """A client for what no good client does."""
+        return FaultClient(*self._client_parts(number, seed))
+
+    def _client_parts(self, number: int, seed: int) -> tuple[Any, ...]:
+        kafka = self.producer, self.topics, self.codec, PARTITIONS
+        return number, *kafka, self.board, self.history, seed
 
     def all_answered(self) -> None:
         """Wait until nothing is outstanding. Raises TimeoutError once no more answers come."""
@@ -107,7 +108,7 @@ def served(
     reader.start()
     try:
         group.start()
-        yield Served(connection, sender, topics, codec, folder, board, history, group)
+        yield Served(connection, sender, topics, codec, folder, settings, board, history, group)
     finally:
         group.stop()
         reader.stop()

@@ -3,21 +3,28 @@
 topics ─► workers ─► load … trial, trial, trial … ─► heal ─► dump ─► check ─► topics deleted
 """
 
+import json
 import random
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.faults import logged
+from domain.contexts import CONTEXTS
+from tests.faults import foreign_reader, logged, subscriber_rules
 from tests.faults.checker import check
 from tests.faults.cluster import Cluster
 from tests.faults.harm import Field
 from tests.faults.history import Fault
 from tests.faults.report import Report
-from tests.faults.running import Served, running, served
+from tests.faults.resources import Watch
+from tests.faults.running import PARTITIONS, Served, running, served
+from tests.faults.subscriber import Subscriber
 from tests.faults.table import Planned
 from tests.stack.isolation import delete_topics
 
@@ -25,6 +32,7 @@ SESSION_S = 2.0
 MIN_ACCEPTED_SHARE = 0.5
 """Of all commands; in an outage, commands with exact versions rightly conflict."""
 NEMESIS_CLIENT = 1_000
+FOREIGN_WITHIN_S = 300.0
 
 Say = Callable[[str], None]
 
@@ -74,6 +82,10 @@ def run(
         bootstraps=slots,
     ) as serving:
         field_ = _field(serving, cluster, setting)
+        follower = Subscriber(serving.connection, serving.topics, PARTITIONS, setting.seed)
+        watch = Watch(lambda: [slot.pid for slot in serving.workers.slots if slot.pid])
+        follower.start()
+        watch.start()
         with running(serving, rate=setting.rate, seed=setting.seed) as under_load:
             try:
                 _trials(field_, planned, done, enough, say)
@@ -83,10 +95,18 @@ def run(
             cluster.proxy.clear()
             say("healing")
             left = under_load.heal()
+        watch.stop()
+        follower.finish()
         exits = list(serving.workers.exits)
         say("checking")
         dump = serving.dump()
+        foreign = _foreign(serving)
     done.report = check(serving.history.operations, dump)
+    subscriber_rules.check(follower.seen, dump, done.report)
+    watch.check(done.report)
+    for name in foreign["wrong"]:
+        done.report.violate("foreign-reader", f"{name} has not the versions 1..n")
+    done.report.counts["events_of_foreign_reader"] = foreign["events"]
     _complete(done, [*left, *stopped], [str(one) for one in exits], folder)
     done.seconds = time.monotonic() - began
     if done.report.broken:
@@ -97,12 +117,26 @@ def run(
     return done
 
 
+def _foreign(serving: Served) -> dict[str, Any]:
+    """What a consumer that is not ours finds."""
+    script = Path(foreign_reader.__file__)
+    topics = [serving.topics.events(context) for context in CONTEXTS]
+    ran = subprocess.run(
+        [sys.executable, script, serving.connection.bootstrap, *topics],
+        stdout=subprocess.PIPE,
+        timeout=FOREIGN_WITHIN_S,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
 def _field(serving: Served, cluster: Cluster, setting: Setting) -> Field:
     return Field(
         serving,
         cluster,
         random.Random(setting.seed),
-        serving.client(NEMESIS_CLIENT, setting.seed),
+        serving.fault_client(NEMESIS_CLIENT, setting.seed),
         setting.session_s,
     )
 

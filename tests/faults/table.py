@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.failpoints import Failpoint
-from tests.faults import harm_brokers, harm_wire, harm_workers
+from tests.faults import (
+    harm_api,
+    harm_brokers,
+    harm_commands,
+    harm_disks,
+    harm_topics,
+    harm_wire,
+    harm_workers,
+)
 from tests.faults.harm import Field
 from tests.faults.history import Fault
 
@@ -27,6 +35,9 @@ class Row:
 
 DEATHS = [point.value for point in Failpoint if point not in harm_workers.ELSEWHERE]
 
+CLOCKS = ("+1h", "-1h", "+3d") if harm_disks.faketime() else ()
+"""Without libfaketime there is no other clock to give to a process."""
+
 ROWS: Sequence[Row] = (
     Row("F01", ("random", "in transaction"), harm_workers.kill, 40),
     Row("F01", DEATHS, harm_workers.failpoint, 20),
@@ -39,7 +50,20 @@ ROWS: Sequence[Row] = (
     Row("F09", tuple(harm_wire.PARTITIONED), harm_wire.partition, 20),
     Row("F10", tuple(harm_wire.SLOWED), harm_wire.slow, 15),
     Row("F10", ("half-open",), harm_wire.half_open, 15),
+    Row("F11", ("the index's disk",), harm_disks.index_full, 10),
+    Row("F11", ("the broker's disk",), harm_disks.broker_full, 10),
+    Row("F12", ("cut short", "torn pages", "flipped bytes"), harm_disks.torn, 15),
+    Row("F16", CLOCKS, harm_disks.clock, 10),
+    Row("F17", ("one command fifty times",), harm_commands.repeat, 15),
+    Row("F18", ("one id, other content",), harm_commands.reuse, 15),
+    Row("F19", ("64 want one version",), harm_commands.herd, 20),
+    Row("F20", ("poison, 1 in 10",), harm_commands.poison, 20),
+    Row("F21", ("oversized",), harm_commands.oversized, 10),
+    Row("F22", ("deep and wide",), harm_commands.nested, 10),
     Row("F25", ("once", "twice", "at a start"), harm_workers.terminate, 25),
+    Row("F30", ("compaction",), harm_topics.compact, 15),
+    Row("F31", ("more partitions", "other cleanup"), harm_topics.changed, 5),
+    Row("F33", ("the answer is lost",), harm_api.lost_answer, 20),
     Row("F34", ("everything",), harm_workers.everything, 20),
     Row("F36", ("the lane stalls",), harm_workers.stall, 15),
     Row("F36", ("less than the session",), harm_workers.short_pause, 15),
@@ -49,6 +73,7 @@ NOT_DONE: Mapping[str, str] = {
     "F08": "broker and controller are one process in these clusters",
     "F13–F15, F26–F29, F32": "read side, registry and doors that are tested in places of their own",
     "F23": "tests/plugins has its hostile steps",
+    "F16": "only where libfaketime is installed (the Python package of that name has it)",
     "F24": "no rebuild of a projection exists yet",
     "F35": "the campaign is one",
 }

@@ -17,6 +17,7 @@ from domain.errors import FlexCoreError
 from schemas.codec import Codec
 from streams.answers import read_outcome
 from streams.connection import Connection
+from streams.judging import MAX_KEY_BYTES
 from streams.records import command_hash, header_map, parse_expected_version, text
 from streams.topics import Topics, parse_event_key
 from tests.faults.logged import DeadLetter, Dump, LoggedAnswer, LoggedCommand, LoggedEvent, Place
@@ -95,7 +96,7 @@ class _Parts:
         body, content = None, ""
         with suppress(FlexCoreError):
             expected = parse_expected_version(text(headers, "ce_expectedversion"))
-            if command_id and key:
+            if key and len(key.encode()) <= MAX_KEY_BYTES and 0 < len(command_id) <= MAX_KEY_BYTES:
                 body = self._body(value)
                 content = command_hash(self._codec.name_of(value), value, expected)
         return LoggedCommand(

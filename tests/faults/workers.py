@@ -31,6 +31,7 @@ STILL_S = 90.0
 AT_MOST_S = 1_800.0
 POLL_S = 0.05
 BACK_OFF_S = 0.2
+MAX_FALSE_STARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Workers:
         for keeper in self._keepers:
             keeper.start()
         for slot in self.slots:
-            until(slot.ready, READY_WITHIN_S, f"worker {slot.number} ready")
+            until(lambda s=slot: self._started(s), READY_WITHIN_S, f"worker {slot.number} ready")  # type: ignore[misc]
 
     def join(self) -> Slot:
         """Start one more; returns at once."""
@@ -125,6 +126,12 @@ class Workers:
         for keeper in self._keepers:
             if keeper.ident is not None:
                 keeper.join()
+
+    def _started(self, slot: Slot) -> bool:
+        """Raises RuntimeError where the workers end by themselves: nothing can be tried on them."""
+        if len(self.exits) > MAX_FALSE_STARTS:
+            raise RuntimeError(f"workers do not start; see {slot.log}")
+        return slot.ready()
 
     def exit_of(self, pid: int) -> Exit | None:
         """How a process ended, `None` while it runs."""
