@@ -47,17 +47,18 @@ class Answer:
 
 def answer_of(last: EventRecord) -> Answer | None:
     """The answer that a command's last event stands for; `None` for one that is not its last."""
-    index, count = text(last.headers, "ce_txnindex"), text(last.headers, "ce_txncount")
+    index, count = last.headers.get("ce_txnindex", b""), last.headers.get("ce_txncount", b"")
     # Whatever a foreign writer put there: 12 digits are what a version has.
-    if not (index.isdecimal() and count.isdecimal()) or max(len(index), len(count)) > 12:
+    if not (index.isdigit() and count.isdigit()) or max(len(index), len(count)) > 12:
         return None
-    if int(index) + 1 != int(count) or int(count) > last.version:
+    before = int(index)
+    if before + 1 != int(count) or before >= last.version:
         return None
     return Answer(
         identity=last.identity,
         hash=text(last.headers, "ce_commandhash"),
         status=ACCEPTED,
-        versions=tuple(range(last.version - int(index), last.version + 1)),
+        versions=tuple(range(last.version - before, last.version + 1)),
         position=f"{last.context}/{last.partition}@{last.offset}",
     )
 

@@ -37,7 +37,7 @@ def test_the_last_event_of_a_command_stands_for_its_answer() -> None:
 
 @pytest.mark.parametrize(
     ("index", "count"),
-    [("0", "3"), ("1", "3"), ("", ""), ("x", "y"), ("-1", "0"), ("²", "3"), ("6", "7")],
+    [("0", "3"), ("1", "3"), ("", ""), ("x", "y"), ("-1", "0"), ("²", "3"), ("٢", "3"), ("6", "7")],
 )
 def test_no_other_event_does(index: str, count: str) -> None:
     assert answer_of(event(6, index, count)) is None
