@@ -8,12 +8,13 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.contexts import CONTEXTS
+from domain.errors import NotFound
+from streams.event_store import MAX_READ
 from streams.faust_host import HostApp
+from streams.slices import Cut, slice_of
 from streams.stream_index import StreamIndex
 from streams.topics import partition_of
 from streams.turn import Place
-
-MAX_EVENTS = 1_000
 
 
 def add_pages(
@@ -54,19 +55,28 @@ def add_pages(
         if not owns(place):
             return web.Response(status=503, headers=_retry(503))
         try:
-            start = int(request.query.get("from_version", "1"))
-            limit = min(int(request.query.get("limit", str(MAX_EVENTS))), MAX_EVENTS)
+            piece = slice_of(index, context, aggregate_id, _cut(request.query))
         except ValueError:
             return web.Response(status=400)
-        last = index.last_version(context, aggregate_id)
-        if last == 0:
+        except NotFound:
             return web.Response(status=404)
         found = [
             [e.version, e.partition, e.offset, e.timestamp_ms, e.value, dict(e.headers)]
-            for e in index.events(context, aggregate_id, start, limit)
+            for e in piece.events
         ]
-        body = msgpack.packb({"version": last, "events": found})
+        body = msgpack.packb({"version": piece.version, "events": found})
         return web.Response(body=body, content_type="application/msgpack")
+
+
+def _cut(query: Mapping[str, str]) -> Cut:
+    """Raises ValueError for what is no number."""
+    to_version, at_ms = query.get("to_version"), query.get("at_ms")
+    return Cut(
+        from_version=int(query.get("from_version", "1")),
+        limit=min(int(query.get("limit", str(MAX_READ))), MAX_READ),
+        to_version=None if to_version is None else int(to_version),
+        at_ms=None if at_ms is None else int(at_ms),
+    )
 
 
 def _retry(status: int) -> dict[str, str]:

@@ -23,7 +23,10 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Events of one aggregate without a gap; `version` is that of its last event, read or not."""
+    """Events of one aggregate without a gap.
+
+    `version` is that of its last event, read or not; at a time, that of its last event then.
+    """
 
     version: int
     events: Sequence[EventRecord]
@@ -34,7 +37,8 @@ class Selection:
     """Which events `read_all` gives: from a time or from a position on, of some types or all.
 
     `position` holds the next offset of each place (what an `EventFeed` says of itself); places
-    that it does not name begin at `since`, or at their first event.
+    that it does not name begin at `since`, or at their first event. `types` are full names
+    (`flexcore.pipeline.PipelineCreated`).
     """
 
     contexts: Collection[str] = ()
@@ -42,16 +46,30 @@ class Selection:
     position: Mapping[Place, int] = field(default_factory=dict)
     types: Collection[str] = ()
 
+    def takes(self, event: EventRecord) -> bool:
+        """Whether the event is of a type that is wanted."""
+        return not self.types or event.type in self.types
+
 
 class EventFeed(Protocol):
-    """All events of a selection, once, in the order of (timestamp, partition, offset)."""
+    """All events of a selection, once, in the order of (timestamp, partition, offset).
+
+    It reads the log, not aggregates: an event that was written again stands where its last copy
+    stands, behind its successors. Who folds orders by version (streams/tailer.py has the rule).
+    """
 
     @property
     def position(self) -> Mapping[Place, int]:
         """Where to go on: the next offset of each place, as far as events were given."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[EventRecord]: ...
+    def __aiter__(self) -> AsyncIterator[EventRecord]:
+        """Goes on where the iteration before it was left, by one reader at a time."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back what it holds; needed unless it was read to its end."""
+        ...
 
 
 class EventReader(Protocol):
@@ -69,6 +87,7 @@ class EventReader(Protocol):
     ) -> Slice:
         """The events from `from_version` on, up to `to_version` or to the broker time `at`.
 
+        At a time before its first event an aggregate has version 0 and no events.
         Raises NotFound where the aggregate has no events, Unavailable where its owner is away.
         """
         ...
@@ -78,7 +97,8 @@ class EventReader(Protocol):
 
         Live, the order across partitions holds for what is visible at the same moment: a
         transaction that commits late shows events of an earlier time.
-        Iterating raises Unavailable where the broker stays away.
+        Iterating raises Unavailable where the broker stays away, Invalid for a position beyond
+        the end.
         """
         ...
 

@@ -5,28 +5,22 @@ The judge is the lane's own; there is no log, so nothing is ever late or away.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from typing import Any
 
-from domain.contexts import Context
+from domain.contexts import CONTEXTS, Context
 from domain.definition import Definition
 from domain.pipeline.pipeline import Pipeline
 from schemas.codec import Codec
 from streams.answers import Answer
 from streams.command_bus import CommandRequest, content_of, headers_of
 from streams.judging import Judge
-from streams.memory_event_store import MemoryEventStore
+from streams.memory_event_store import PARTITIONS, MemoryEventStore, utc_now
 from streams.positions import position_text
 from streams.records import EventRecord, Identity, header_map
 from streams.topics import partition_of
 from streams.verdicts import CommandRecord, Decided, NewEvent, Rejected, Repeated
-
-PARTITIONS = 8
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def no_problems(_: Definition) -> Sequence[str]:
@@ -34,20 +28,20 @@ def no_problems(_: Definition) -> Sequence[str]:
 
 
 class MemoryView:
-    """The judge's view: what was decided so far."""
+    """The judge's view: the store's states, and the answers given so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: MemoryEventStore) -> None:
+        self._store = store
         self.answers: dict[Identity, Answer] = {}
-        self.states: dict[tuple[str, str], tuple[int, Any]] = {}
 
     def answer(self, identity: Identity) -> Answer | None:
         return self.answers.get(identity)
 
     def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
-        return self.states.get((context.name, aggregate_id), (0, context.decider.initial))
+        return self._store.state(context, aggregate_id)
 
     def pipeline(self, pipeline_id: str) -> Pipeline | None:
-        _, state = self.states.get(("pipeline", pipeline_id), (0, None))
+        _, state = self._store.state(CONTEXTS["pipeline"], pipeline_id)
         return state if isinstance(state, Pipeline) else None
 
 
@@ -65,7 +59,7 @@ class MemoryCommandBus:
         self._store = store
         self._codec = codec
         self._now = now
-        self._view = MemoryView()
+        self._view = MemoryView(store)
         self._judge = Judge(codec, PARTITIONS, lambda: 0.5, expression_problems)
         self._offsets = count()
 
@@ -86,7 +80,7 @@ class MemoryCommandBus:
         verdict = self._judge.judge(record, self._view, at, final=True)
         match verdict:
             case Decided():
-                return self._take(request, verdict, record.timestamp_ms)
+                return self._take(verdict, record.timestamp_ms)
             case Repeated(answer):
                 return answer
             case Rejected(answer, _) if answer is not None:
@@ -96,14 +90,12 @@ class MemoryCommandBus:
             case _:
                 raise AssertionError(f"a command of our own cannot be {verdict}")
 
-    def _take(self, request: CommandRequest, decided: Decided, timestamp_ms: int) -> Answer:
+    def _take(self, decided: Decided, timestamp_ms: int) -> Answer:
         records = [self._record(event, timestamp_ms) for event in decided.events]
-        self._store.append(records)
+        self._store.take(records)
         place = {(r.context, r.partition): r.offset for r in records[-1:]}
         answer = replace(decided.answer, position=position_text(place))
         self._view.answers[answer.identity] = answer
-        key = request.context, request.aggregate_id
-        self._view.states[key] = decided.version, decided.state
         return answer
 
     def _record(self, event: NewEvent, timestamp_ms: int) -> EventRecord:

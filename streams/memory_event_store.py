@@ -1,18 +1,53 @@
 """An event store in memory, for tests and for trying things out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import count
+from typing import Any
+from weakref import WeakSet
 
-from streams.event_store import MAX_READ, Slice, no_such_aggregate
-from streams.records import EventRecord
+from domain.contexts import CONTEXTS, Context
+from domain.errors import FlexCoreError, Invalid
+from domain.pipeline.pipeline import Pipeline
+from schemas.codec import Codec
+from streams.answers import Answer
+from streams.appends import Append, checked, judge_append, known_append
+from streams.event_store import MAX_READ, Appended, Part, Place, Selection, Slice
+from streams.memory_event_feed import MemoryEventFeed
+from streams.memory_stream_index import MemoryStreamIndex
+from streams.positions import position_text
+from streams.records import EventRecord, Identity, header_map
+from streams.slices import Cut, slice_of
+from streams.states import States
+from streams.times import begun_ms
+from streams.topics import partition_of
+from streams.verdicts import NewEvent
+
+PARTITIONS = 8
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class MemoryEventStore:
-    """Keeps the rules of the log: versions are 1 … n, a version that is there is not replaced."""
+    """Keeps the rules of the log: versions are 1 … n, a version that is there is not replaced.
 
-    def __init__(self) -> None:
-        self._events: dict[tuple[str, str], list[EventRecord]] = {}
+    Used in one event loop. `now` stands for the broker's clock.
+    """
+
+    def __init__(self, codec: Codec, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._codec = codec
+        self._now = now
+        self._index = MemoryStreamIndex()
+        self._view = _View(self._index, codec)
+        self._log: dict[Place, list[EventRecord]] = {
+            (context, n): [] for context in CONTEXTS for n in range(PARTITIONS)
+        }
         self._offsets = count()
+        self._followers: WeakSet[asyncio.Event] = WeakSet()
 
     def next_offset(self) -> int:
         """Where the next event will stand; all partitions share one count."""
@@ -20,25 +55,109 @@ class MemoryEventStore:
 
     def version(self, context: str, aggregate_id: str) -> int:
         """The version of the last event, 0 where there is none."""
-        return len(self._events.get((context, aggregate_id), ()))
+        return self._index.last_version(context, aggregate_id)
+
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        """(version, state) after an aggregate's events."""
+        return self._view.state(context, aggregate_id)
 
     def everything(self) -> Mapping[tuple[str, str], Sequence[EventRecord]]:
         """All events by (context, aggregate id)."""
-        return self._events
+        found: dict[tuple[str, str], list[EventRecord]] = {}
+        for events in self._log.values():
+            for event in events:
+                found.setdefault((event.context, event.aggregate_id), []).append(event)
+        return found
 
-    def append(self, events: Iterable[EventRecord]) -> None:
-        """Append events, each with the next version of its aggregate. Raises ValueError."""
+    def take(self, events: Iterable[EventRecord]) -> None:
+        """Append records, each with the next version of its aggregate. Raises ValueError."""
         for event in events:
-            known = self._events.setdefault((event.context, event.aggregate_id), [])
-            if event.version != len(known) + 1:
-                raise ValueError(f"{event.aggregate_id} is at {len(known)}, not {event.version}")
-            known.append(event)
+            known = self.version(event.context, event.aggregate_id)
+            if event.version != known + 1:
+                raise ValueError(f"{event.aggregate_id} is at {known}, not {event.version}")
+            self._index.append([event])
+            self._log[event.context, event.partition].append(event)
+        for follower in self._followers:
+            follower.set()
 
     async def read(
-        self, context: str, aggregate_id: str, from_version: int = 1, limit: int = MAX_READ
+        self,
+        context: str,
+        aggregate_id: str,
+        from_version: int = 1,
+        limit: int = MAX_READ,
+        *,
+        to_version: int | None = None,
+        at: datetime | None = None,
     ) -> Slice:
-        known = self._events.get((context, aggregate_id))
-        if not known:
-            raise no_such_aggregate(context, aggregate_id)
-        first = max(from_version, 1) - 1
-        return Slice(len(known), tuple(known[first : first + limit]))
+        cut = Cut(
+            from_version=from_version,
+            limit=limit,
+            to_version=to_version,
+            at_ms=None if at is None else begun_ms(at),
+        )
+        return slice_of(self._index, context, aggregate_id, cut)
+
+    def read_all(self, selection: Selection, *, live: bool = False) -> MemoryEventFeed:
+        grown = asyncio.Event() if live else None
+        if grown is not None:
+            self._followers.add(grown)
+        return MemoryEventFeed(self._log, selection, grown)
+
+    async def append(
+        self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID
+    ) -> Appended:
+        homes = {partition_of(part.aggregate_id, PARTITIONS) for part in parts}
+        if len(homes) != 1:
+            raise Invalid(
+                "append.invalid",
+                f"the aggregates stand on the partitions {sorted(homes)}; one append takes one",
+            )
+        append = checked(Append(context, homes.pop(), tuple(parts), append_id, lambda _: None))
+        answers = known_append(append, self._view) or self._written(append)
+        versions = {name: answer.versions for name, answer in answers.items()}
+        last = [self._index.event(context, name, made[-1]) for name, made in versions.items()]
+        offsets = [event.offset for event in last if event is not None]
+        position = position_text({append.place: max(offsets)}) if offsets else ""
+        return Appended(versions, position)
+
+    def _written(self, append: Append) -> Mapping[str, Answer]:
+        at = self._now()
+        try:
+            decided = judge_append(append, self._view, at, self._codec)
+        except FlexCoreError:
+            raise
+        except Exception as error:
+            raise Invalid("append.invalid", f"cannot be written: {error!r}") from error
+        self.take(self._record(new, at) for one in decided for new in one.events)
+        return {one.answer.identity.aggregate_id: one.answer for one in decided}
+
+    def _record(self, new: NewEvent, at: datetime) -> EventRecord:
+        return EventRecord(
+            context=new.context,
+            aggregate_id=new.aggregate_id,
+            version=new.version,
+            partition=new.partition,
+            offset=self.next_offset(),
+            timestamp_ms=begun_ms(at),
+            value=new.value,
+            headers=header_map(new.headers),
+        )
+
+
+class _View:
+    """What a judge sees of the store."""
+
+    def __init__(self, index: MemoryStreamIndex, codec: Codec) -> None:
+        self._index = index
+        self._states = States(index, codec)
+
+    def answer(self, identity: Identity) -> Answer | None:
+        return self._index.answer(identity)
+
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        return self._states.get(context, aggregate_id)
+
+    def pipeline(self, pipeline_id: str) -> Pipeline | None:
+        _, state = self.state(CONTEXTS["pipeline"], pipeline_id)
+        return state if isinstance(state, Pipeline) else None

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -20,9 +21,11 @@ from confluent_kafka.admin import AdminClient
 from domain.contexts import CONTEXTS
 from domain.errors import Unavailable
 from streams import commit_metadata
+from streams.all_events import AllEvents
 from streams.connection import Connection
-from streams.event_store import MAX_READ, Slice, no_such_aggregate
+from streams.event_store import MAX_READ, Place, Selection, Slice, no_such_aggregate
 from streams.records import EventRecord
+from streams.times import begun_ms
 from streams.topics import Topics, partition_of
 
 log = logging.getLogger("flexcore.events")
@@ -31,9 +34,6 @@ WITHIN_S = 5.0
 """How long an owner is looked for; a clean hand-over takes 0.5 s, one after a kill over 6 s."""
 REQUEST_S = 2.0
 _AGAIN_S = 0.1
-
-Place = tuple[str, int]
-"""(context, partition)."""
 
 
 class WorkerEventStore:
@@ -51,12 +51,29 @@ class WorkerEventStore:
     async def close(self) -> None:
         await self._http.aclose()
 
+    def read_all(self, selection: Selection, *, live: bool = False) -> AllEvents:
+        """Straight from Kafka; no owner is asked."""
+        return AllEvents(
+            self._connection, self._topics, selection, partitions=self._partitions, live=live
+        )
+
     async def read(
-        self, context: str, aggregate_id: str, from_version: int = 1, limit: int = MAX_READ
+        self,
+        context: str,
+        aggregate_id: str,
+        from_version: int = 1,
+        limit: int = MAX_READ,
+        *,
+        to_version: int | None = None,
+        at: datetime | None = None,
     ) -> Slice:
         place = context, partition_of(aggregate_id, self._partitions)
         path = f"/internal/streams/{quote(context, '')}/{quote(aggregate_id, '')}/events"
         query = f"?from_version={from_version}&limit={limit}"
+        if to_version is not None:
+            query += f"&to_version={to_version}"
+        if at is not None:
+            query += f"&at_ms={begun_ms(at)}"
         deadline = time.monotonic() + WITHIN_S
         while True:
             response = await self._asked(place, path + query)

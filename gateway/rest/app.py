@@ -29,7 +29,7 @@ from gateway.services.pipelines import PipelineService
 from gateway.services.streams import StreamService
 from schemas.codec import Codec
 from streams.command_bus import CommandBus
-from streams.event_store import EventStore
+from streams.event_store import EventReader
 from streams.query_bus import QueryBus
 from streams.registry import Registry
 
@@ -43,7 +43,7 @@ class Deps:
 
     commands: CommandBus
     queries: QueryBus
-    events: EventStore
+    events: EventReader
     codec: Codec
     registry: Registry | None = None
     checks: tuple[Check, ...] = ()

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from starlette.responses import Response
 
 from domain.errors import Invalid
@@ -11,25 +11,33 @@ from gateway.rest import shapes
 from gateway.rest.headers import caller, etag
 from gateway.rest.responses import json_response
 from gateway.services.asked import Caller
-from gateway.services.streams import StreamService
+from gateway.services.streams import Piece, StreamService
 
 
 class Slice(BaseModel):
-    """Where to start; `cursor` is the last answer's `next_cursor`."""
+    """Which events; `cursor` is the last answer's `next_cursor`, with the rest as it was.
+
+    `at` is a moment of the broker's clock: the aggregate as it stood then.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     from_version: int = 1
+    to_version: int | None = None
+    at: AwareDatetime | None = None
     limit: int = 100
     cursor: str | None = None
 
-    def first(self) -> int:
-        """The first version wanted. Raises Invalid."""
-        if self.cursor is None:
-            return self.from_version
-        if not (self.cursor.isascii() and self.cursor.isdecimal() and len(self.cursor) < 19):
-            raise Invalid("query.invalid", f"{self.cursor[:40]!r} is no cursor of a stream")
-        return int(self.cursor)
+    def piece(self) -> Piece:
+        """The same for the service. Raises Invalid."""
+        first = self.from_version if self.cursor is None else _version(self.cursor)
+        return Piece(from_version=first, to_version=self.to_version, at=self.at, limit=self.limit)
+
+
+def _version(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise Invalid("query.invalid", f"{cursor[:40]!r} is no cursor of a stream")
+    return int(cursor)
 
 
 def streams_router(service: StreamService) -> APIRouter:
@@ -44,9 +52,7 @@ def streams_router(service: StreamService) -> APIRouter:
         by: Annotated[Caller, Depends(caller)],
     ) -> Response:
         """The events of one aggregate in the order of their versions, as its owner has them."""
-        found = await service.events(
-            by, context, aggregate_id, from_version=query.first(), limit=query.limit
-        )
+        found = await service.events(by, context, aggregate_id, query.piece())
         body = {
             "items": found.items,
             "next_cursor": None if found.next_version is None else str(found.next_version),

@@ -1,6 +1,7 @@
 """StreamService: the events of one aggregate, as the log has them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from domain.contexts import CONTEXTS
@@ -8,12 +9,28 @@ from domain.errors import Invalid, NotFound
 from gateway.json_shapes import event_json
 from gateway.services.asked import Caller
 from schemas.codec import Codec
-from streams.event_store import MAX_READ, EventStore
+from streams.event_store import MAX_READ, EventReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Which events: from and up to a version, of those that were there at the broker time `at`."""
+
+    from_version: int = 1
+    to_version: int | None = None
+    at: datetime | None = None
+    limit: int = MAX_READ
+
+
+ALL = Piece()
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Public shapes in the order of their versions; `version` is the aggregate's last one."""
+    """Public shapes in the order of their versions.
+
+    `version` is the aggregate's last one, at a time the last one then.
+    """
 
     items: list[dict[str, Any]]
     version: int
@@ -23,18 +40,12 @@ class Events:
 class StreamService:
     """Reads are strongly consistent: the owner of the aggregate answers."""
 
-    def __init__(self, store: EventStore, codec: Codec) -> None:
+    def __init__(self, store: EventReader, codec: Codec) -> None:
         self._store = store
         self._codec = codec
 
     async def events(
-        self,
-        caller: Caller,
-        context: str,
-        local_id: str,
-        *,
-        from_version: int = 1,
-        limit: int = MAX_READ,
+        self, caller: Caller, context: str, local_id: str, piece: Piece = ALL
     ) -> Events:
         """Raises NotFound, Invalid for numbers out of range, Unavailable."""
         if context not in CONTEXTS:
@@ -42,11 +53,18 @@ class StreamService:
             raise NotFound(
                 "aggregate.not_found", f"there is no context {context[:80]!r}; known: {known}"
             )
-        if not (1 <= from_version < 2**62 and 1 <= limit <= MAX_READ):
-            raise Invalid("query.invalid", f"from_version starts at 1, limit is 1 to {MAX_READ}")
-        aggregate_id = caller.known_id(context, local_id)
-        found = await self._store.read(context, aggregate_id, from_version, limit)
+        versions = piece.from_version, 1 if piece.to_version is None else piece.to_version
+        if not (all(1 <= n < 2**62 for n in versions) and 1 <= piece.limit <= MAX_READ):
+            raise Invalid("query.invalid", f"versions start at 1, limit is 1 to {MAX_READ}")
+        found = await self._store.read(
+            context,
+            caller.known_id(context, local_id),
+            piece.from_version,
+            piece.limit,
+            to_version=piece.to_version,
+            at=piece.at,
+        )
         items = [event_json(event, self._codec) for event in found.events]
+        last = found.version if piece.to_version is None else min(found.version, piece.to_version)
         after = found.events[-1].version + 1 if found.events else None
-        more = after is not None and after <= found.version
-        return Events(items, found.version, after if more else None)
+        return Events(items, found.version, after if after is not None and after <= last else None)

@@ -90,7 +90,7 @@ class Served:
         headers = [("ce_type", f"flexcore.execution.{type(event).__name__}")]
         key = event_key(execution_id, version)
         place = store.next_offset()
-        store.append([event_record("execution", 0, place, 0, key, value, headers)])
+        store.take([event_record("execution", 0, place, 0, key, value, headers)])
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from streams.kafka_command_bus import KafkaCommandBus
 from streams.registry import load_registry
 from streams.topics import Topics
 from streams.worker_event_store import WorkerEventStore
-from tests.contracts.event_store_contract import EventStoreContract, World
+from tests.contracts.event_feed_contract import EventFeedContract
+from tests.contracts.event_store_contract import EventReaderContract
+from tests.contracts.event_world import World
 from tests.stack.isolation import delete_topics
 
 pytestmark = pytest.mark.kafka
@@ -54,15 +56,15 @@ def worker(kafka: str, topics: Topics, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.usefixtures("worker")
-class TestWorkerEventStore(EventStoreContract):
+class TestWorkerEventStore(EventReaderContract, EventFeedContract):
     @pytest.fixture
-    def world(self, kafka: str, topics: Topics) -> Iterator[World]:
+    def world(self, kafka: str, topics: Topics) -> Iterator[World[WorkerEventStore]]:
         connection = Connection(kafka)
         codec = load_registry(connection, topics).codec()
         store = WorkerEventStore(connection, topics, partitions=PARTITIONS)
         bus = KafkaCommandBus(connection, topics, codec, partitions=PARTITIONS)
         with asyncio.Runner() as runner:
             runner.run(bus.start(lambda: pytest.fail("the reader died")))
-            yield World(store, bus, codec, runner)
+            yield World(store, bus, codec, runner, PARTITIONS, examples=5)
             runner.run(bus.close())
             runner.run(store.close())

@@ -101,7 +101,7 @@ class MemoryStack:
     def __init__(self, bus: Any = None) -> None:
         self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
         self.codec = local_codec()
-        self.store = MemoryEventStore()
+        self.store = MemoryEventStore(self.codec, now=lambda: self.now)
         self.bus = MemoryCommandBus(self.store, self.codec, now=lambda: self.now)
         self.reads = MemoryReads(self.store, self.codec)
         self.broker_away = False
