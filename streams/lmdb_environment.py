@@ -9,6 +9,7 @@ found is fetched.
 """
 
 import errno
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,6 @@ from streams.answers import Answer
 from streams.lmdb_form import (
     DIGEST_BYTES,
     LAST,
-    PLAIN,
     Damaged,
     event_place,
     identity_digest,
@@ -35,6 +35,7 @@ from streams.lmdb_form import (
     unpack_event,
 )
 from streams.lmdb_pending import Pending, Stream
+from streams.lmdb_shapes import Shapes
 from streams.records import EventRecord, Identity
 from streams.stream_index import HOUR_MS
 
@@ -43,12 +44,12 @@ MAP_BYTES = 1 << 30
 MAX_MAP_BYTES = 1 << 42
 MAX_READERS = 64
 """A read holds a slot for microseconds, and a worker has a dozen threads."""
-MAX_SHAPES = 200
-"""Foreign writers may make up header names without end."""
 EXPIRED_AT_ONCE = 2_000
 """About 10 ms, in which nothing else is written."""
 
 _DISTRUSTED = "damaged"
+# EIO is what LMDB makes of a write that the disk took only in part, as a full one does.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 T = TypeVar("T")
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Environment:
             raise Damaged(str(error)) from error
 
     def _open(self, map_bytes: int) -> None:
+        new = not (self._folder / "data.mdb").exists()
         self._env = lmdb.Environment(
             str(self._folder),
             map_size=map_bytes,
@@ -96,22 +98,24 @@ class Environment:
             sync=False,
             metasync=False,
         )
-        self._events = self._env.open_db(b"events")
-        self._answers = self._env.open_db(b"answers")
-        self._expiry = self._env.open_db(b"expiry")
-        self._active = self._env.open_db(b"active")
-        self._state = self._env.open_db(b"state")
-        self._shape_names = self._env.open_db(b"shapes")
-        self._shapes: dict[int, tuple[str, ...]] = {}
+        file = self._folder / "data.mdb"
+        size = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        if size > file.stat().st_size:
+            # Reading behind the end of a mapped file kills the process; a blank page is refused.
+            # LMDB itself leaves out pages at the end that a transaction made and freed.
+            os.truncate(file, size)
+        names = (b"events", b"answers", b"expiry", b"active", b"state", b"shapes")
+        dbs = (self._env.open_db(name, create=new) for name in names)
+        self._events, self._answers, self._expiry, self._active, self._state, self._shape_names = (
+            dbs
+        )
         with self._env.begin() as txn:
-            for key, value in txn.cursor(self._shape_names):
-                self._shapes[int.from_bytes(key)] = tuple(msgpack.unpackb(value))
-        self._numbers = {names: number for number, names in self._shapes.items()}
-        self._saved_shapes = len(self._shapes)
-        info, file = self._env.info(), self._folder / "data.mdb"
-        if (info["last_pgno"] + 1) * self._env.stat()["psize"] > file.stat().st_size:
-            # Reading behind the end of a file that is mapped kills the process.
-            raise ValueError("the file is cut off")
+            self._shapes = Shapes(
+                {
+                    int.from_bytes(key): tuple(msgpack.unpackb(value))
+                    for key, value in txn.cursor(self._shape_names)
+                }
+            )
 
     def distrust(self, error: Exception) -> Damaged:
         """Have the files dropped by the next process; this one cannot go on with them."""
@@ -152,7 +156,7 @@ class Environment:
 
     def events(self, stream: Stream, first: int, count: int | None) -> list[EventRecord]:
         """`count` events at most, from version `first` on."""
-        prefix = stream_prefix(*stream)
+        prefix, shapes = stream_prefix(*stream), self._shapes.names
 
         def read(txn: "Txn") -> list[EventRecord]:
             found = []
@@ -161,7 +165,7 @@ class Environment:
                 data = txn.get(event_place(prefix, version), db=self._events)
                 if data is None:
                     break
-                found.append(unpack_event(*stream, version, self._partition, data, self._shapes))
+                found.append(unpack_event(*stream, version, self._partition, data, shapes))
                 version += 1
             return found
 
@@ -197,7 +201,7 @@ class Environment:
                 if not self._growing and grown == self._grown:
                     raise self.distrust(error) from error
                 time.sleep(0)
-            except (Damaged, ValueError) as error:
+            except (Damaged, ValueError, LookupError) as error:
                 raise self.distrust(error) from error
 
     # ── writing ──────────────────────────────────────────────────────────────────────────
@@ -205,7 +209,7 @@ class Environment:
     def write(self, pending: Pending) -> None:
         """All of it in one transaction. Raises IndexFull."""
         self._transact(lambda txn: self._put(txn, pending))
-        self._saved_shapes = len(self._shapes)
+        self._shapes.saved()
 
     def expire(self, before_hour: int) -> bool:
         """Forget some answers of earlier hours; tells whether there are more. Raises IndexFull."""
@@ -219,7 +223,7 @@ class Environment:
             except lmdb.MapFullError as error:
                 self._grow(error)
             except lmdb.Error as error:
-                if error.code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                if error.code in _NO_ROOM:
                     raise IndexFull(str(error)) from error
                 raise self.distrust(error) from error
 
@@ -239,7 +243,9 @@ class Environment:
             (event_place(stream_prefix(context, aggregate_id), version), event)
             for (context, aggregate_id, version), event in pending.events.items()
         )
-        packed = [(key, pack_event(event, self._shape(event))) for key, event in events]
+        packed = [
+            (key, pack_event(event, self._shapes.number(event.headers))) for key, event in events
+        ]
         txn.cursor(self._events).putmulti(packed)
         self._put_answers(txn, pending)
         for aggregate_id, active in pending.active.items():
@@ -250,9 +256,8 @@ class Environment:
                 txn.delete(key, db=self._active)
         for context, at in pending.positions.items():
             txn.put(context.encode(), pack(at), db=self._state)
-        for number in range(self._saved_shapes + 1, len(self._shapes) + 1):
-            names = pack(self._shapes[number])
-            txn.put(number.to_bytes(2), names, db=self._shape_names)
+        for number, names in self._shapes.unsaved():
+            txn.put(number.to_bytes(2), pack(names), db=self._shape_names)
 
     def _put_answers(self, txn: "Txn", pending: Pending) -> None:
         hours: defaultdict[int, list[bytes]] = defaultdict(list)
@@ -280,18 +285,6 @@ class Environment:
                 count += 1
             cursor.delete()
         return False
-
-    def _shape(self, event: EventRecord) -> int:
-        names = tuple(event.headers)
-        number = self._numbers.get(names)
-        if number is None:
-            if len(self._shapes) >= MAX_SHAPES:
-                return PLAIN
-            number = len(self._shapes) + 1
-            # In this order: whoever meets the number finds its names.
-            self._shapes[number] = names
-            self._numbers[names] = number
-        return number
 
 
 def _digests(joined: bytes) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from typing import Any, cast
 import msgpack
 
 from streams.answers import Answer
+from streams.lmdb_shapes import PLAIN
 from streams.records import EventRecord, Identity
 
 FORMAT = 1
@@ -29,9 +30,6 @@ LAST = b"\xff" * VERSION_BYTES
 _CRC_BYTES = 4
 _LONGEST_NAME = 400
 """LMDB's keys have at most 511 bytes; a longer name, which no door lets in, ends in its digest."""
-
-PLAIN = 0
-"""The shape of an event whose header names stand beside their values."""
 
 
 class Damaged(Exception):

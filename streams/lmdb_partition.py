@@ -38,7 +38,7 @@ class LmdbPartition:
     def append(self, events: Sequence[EventRecord]) -> None:
         fresh = self._begin()
         for event in events:
-            fresh.append(event)
+            fresh.append(event, self._floor_ms)
 
     def replace(self, event: EventRecord) -> None:
         last = self.last_version(event.context, event.aggregate_id)
@@ -48,7 +48,7 @@ class LmdbPartition:
             fresh.show(event)
 
     def remember(self, answer: Answer, at_ms: int) -> None:
-        if self._found(answer.identity) is None:
+        if at_ms >= self._floor_ms and self._found(answer.identity) is None:
             self._begin().remember(answer, at_ms)
 
     def advance(self, context: str, position: int, resume: int) -> None:

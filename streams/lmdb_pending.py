@@ -34,11 +34,13 @@ class Pending:
     def __bool__(self) -> bool:
         return bool(self.positions or self.events or self.answers)
 
-    def append(self, event: EventRecord) -> None:
+    def append(self, event: EventRecord, floor_ms: int) -> None:
+        """Take an event; of a command from before `floor_ms` no answer is known."""
         self.put(event)
         # After the event: whoever finds a version here finds its event too.
         self.last[event.context, event.aggregate_id] = event.version
-        self.answers[event.identity] = event.timestamp_ms, event.version
+        if event.timestamp_ms >= floor_ms:
+            self.answers[event.identity] = event.timestamp_ms, event.version
         self.show(event)
 
     def put(self, event: EventRecord) -> None:

@@ -189,12 +189,11 @@ class LmdbStreamIndex:
 
     def _run(self) -> None:
         try:
-            while not self._closing.is_set():
+            while not self._closing.wait(RETRY_S if self._full else 0):
                 self._much.wait(self._every_s)
                 self._much.clear()
-                self._write()
-                if self._full:
-                    self._closing.wait(RETRY_S)
+                if not self._closing.is_set():
+                    self._write()
         except Exception:
             # Without its writer the index would fill the memory: better a restart.
             log.exception("index_died")

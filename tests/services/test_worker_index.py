@@ -1,0 +1,67 @@
+"""Which index a worker trusts, and what it says while the index is behind."""
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from services.worker_index import Behind, drop_what_the_log_lost, open_index
+from streams import topics_admin
+from streams.connection import Connection
+from streams.lmdb_stream_index import LmdbStreamIndex
+from streams.memory_stream_index import MemoryStreamIndex
+from streams.topics import Topics
+from tests.stack.isolation import delete_topics
+
+PARTITIONS = 2
+
+
+def test_a_partition_that_read_further_than_the_log_reaches_is_dropped(tmp_path: Path) -> None:
+    index = LmdbStreamIndex(tmp_path, partitions=PARTITIONS, log_id="log")
+    for partition in range(PARTITIONS):
+        index.advance("pipeline", partition, 10)
+        index.advance("outcomes", partition, 5)
+    ends = {("pipeline", 0): 9, ("outcomes", 0): 5, ("pipeline", 1): 10, ("outcomes", 1): 6}
+    drop_what_the_log_lost(index, ends)
+    assert [index.position("pipeline", number) for number in (0, 1)] == [0, 10]
+    assert [index.position("outcomes", number) for number in (0, 1)] == [0, 5]
+    index.close()
+
+
+def test_it_tells_how_much_of_what_was_there_at_the_start_is_read() -> None:
+    index = MemoryStreamIndex()
+    index.advance("pipeline", 0, 100)
+    behind = Behind(index, {("pipeline", 0): 200, ("pipeline", 1): 100, ("outcomes", 0): 0})
+    assert behind.text() == "0 %"
+    index.advance("pipeline", 1, 86)
+    assert behind.text() == "43 %"
+    index.advance("pipeline", 0, 300)
+    index.advance("pipeline", 1, 100)
+    assert behind.text() == "current"
+
+
+@pytest.mark.kafka
+def test_a_kept_index_is_of_these_topics_alone(
+    kafka: str, kafka_prefix: str, tmp_path: Path
+) -> None:
+    connection, topics = Connection(kafka), Topics(kafka_prefix)
+
+    def made() -> None:
+        topics_admin.apply(connection, topics, partitions=PARTITIONS)
+        producer = Producer(connection.client())
+        producer.produce(topics.events("pipeline"), b"v", b"a#000000000001", partition=0)
+        assert producer.flush(10) == 0
+
+    def position() -> int:
+        index, behind = open_index(tmp_path, connection, topics, PARTITIONS)
+        assert behind.text() == ("current" if index.position("pipeline", 0) else "0 %")
+        found = index.position("pipeline", 0)
+        index.advance("pipeline", 0, 1)
+        index.close()
+        return found
+
+    made()
+    assert [position(), position()] == [0, 1]
+    delete_topics(kafka, kafka_prefix)
+    made()
+    assert position() == 0
