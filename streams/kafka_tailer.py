@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from domain.contexts import CONTEXTS
 from domain.errors import Unreadable
 from schemas.codec import Codec
+from schemas.outcome import Outcome
 from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
 from streams.connection import Connection
 from streams.failpoints import Failpoint, reached
@@ -65,7 +66,12 @@ class KafkaTailer(threading.Thread):
         self._answered: dict[Place, int] = {}
         self._again: set[Place] = set()
         self._producer = Producer(
-            connection.client(enable_idempotence=True, linger_ms=0, message_timeout_ms=8_000)
+            connection.client(
+                enable_idempotence=True,
+                linger_ms=0,
+                message_timeout_ms=8_000,
+                delivery_report_only_error=True,
+            )
         )
         self._commits = Consumer(
             connection.client(
@@ -261,10 +267,13 @@ class KafkaTailer(threading.Thread):
     def _outcomes(self, messages: Sequence[Any]) -> list[tuple[Answer, int]]:
         found = []
         for message in messages:
+            value = message.value() or b""
             try:
-                answer = read_outcome(
-                    header_map(message.headers()), message.value() or b"", self._codec
-                )
+                outcome = self._codec.decode(value)
+                if isinstance(outcome, Outcome) and outcome.versions:
+                    # Its events tell the same, and most outcomes are of this kind.
+                    continue
+                answer = read_outcome(header_map(message.headers()), value, self._codec)
             except Unreadable as error:
                 log.warning("foreign_outcome", offset=message.offset(), what=str(error))
                 continue
@@ -283,7 +292,7 @@ class KafkaTailer(threading.Thread):
                 value=outcome_value(answer, self._codec),
                 partition=self._answer_partition,
                 headers=list(outcome_headers(answer, at, self._source)),
-                on_delivery=_exit_unless_delivered,
+                on_delivery=_exit,
             )
         reached(Failpoint.AFTER_ANSWER, self._producer.flush)
 
@@ -317,7 +326,7 @@ class KafkaTailer(threading.Thread):
             log.warning("answered_positions_not_committed", what=str(error))
 
 
-def _exit_unless_delivered(error: KafkaError | None, _: Any) -> None:
-    if error is not None:
-        log.error("answer_not_delivered", what=error.str())
-        os._exit(70)
+def _exit(error: KafkaError, _: Any) -> None:
+    """Only failures are reported."""
+    log.error("answer_not_delivered", what=error.str())
+    os._exit(70)
