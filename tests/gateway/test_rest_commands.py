@@ -132,6 +132,34 @@ def test_long_stream_is_read_in_pieces(stack: MemoryStack) -> None:
     assert (beyond["items"], beyond["total"]["count"]) == ([], 2)
 
 
+def test_stream_is_read_up_to_a_version(stack: MemoryStack) -> None:
+    activate(stack)
+    url = "/v1/streams/pipeline/weather/events"
+
+    body = stack.client.get(url, params={"to_version": 1}).json()
+    piece = stack.client.get(url, params={"to_version": 2, "limit": 1}).json()
+
+    assert [e["version"] for e in body["items"]] == [1]
+    assert (body["next_cursor"], body["total"]["count"]) == (None, 2)
+    assert piece["next_cursor"] == "2"
+
+
+def test_stream_is_read_as_it_stood_at_a_time(stack: MemoryStack) -> None:
+    create(stack)
+    stack.later(60)
+    stack.client.post("/v1/pipelines/weather/activate")
+    url = "/v1/streams/pipeline/weather/events"
+
+    before = stack.client.get(url, params={"at": "2026-03-01T12:59:59.9+01:00"})
+    then = stack.client.get(url, params={"at": "2026-03-01T12:00:00Z", "limit": 1})
+    now = stack.client.get(url, params={"at": "2026-03-01T12:01:00Z"})
+
+    assert (before.status_code, before.json()["items"]) == (200, [])
+    assert [e["version"] for e in then.json()["items"]] == [1]
+    assert (then.json()["next_cursor"], then.headers["ETag"]) == (None, '"1"')
+    assert [e["version"] for e in now.json()["items"]] == [1, 2]
+
+
 @pytest.mark.parametrize("path", ["pipeline/absent", "nonsense/weather"])
 def test_unknown_stream_is_not_found(stack: MemoryStack, path: str) -> None:
     answer = stack.client.get(f"/v1/streams/{path}/events")
@@ -140,7 +168,18 @@ def test_unknown_stream_is_not_found(stack: MemoryStack, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["from_version=0", "limit=0", "limit=1001", "cursor=x", f"from_version={2**70}"]
+    "query",
+    [
+        "from_version=0",
+        "limit=0",
+        "limit=1001",
+        "cursor=x",
+        f"from_version={2**70}",
+        "to_version=0",
+        f"to_version={2**70}",
+        "at=yesterday",
+        "at=2026-03-01T12:00:00",
+    ],
 )
 def test_piece_that_makes_no_sense_is_refused(stack: MemoryStack, query: str) -> None:
     create(stack)
