@@ -262,13 +262,13 @@ class Engine:
     # ── ownership ────────────────────────────────────────────────────────────────────────
 
     def _own(self, places: frozenset[Place]) -> None:
-        for run in [run for run in self._runs if self._place(run) not in places]:
-            del self._runs[run]
-        self._cancel(lambda due: self._place(due.execution_id) not in places)
-        for context, partition in places:
-            if context == CONTEXT:
-                for execution_id in self._index.active(partition):
-                    self._recover(execution_id)
+        numbers = [partition for context, partition in places if context == CONTEXT]
+        active = [run for partition in numbers for run in self._index.active(partition)]
+        # A run may also have ended in a commit that nobody told us of: its steps hold no place.
+        self._runs = {run: self._runs[run] for run in active if run in self._runs}
+        self._cancel(lambda due: due.execution_id not in self._runs)
+        for execution_id in active:
+            self._recover(execution_id)
 
     def _recover(self, execution_id: str) -> None:
         records = self._index.events(CONTEXT, execution_id)
@@ -297,9 +297,6 @@ class Engine:
             del self._running[key]
         if keys:
             self._runner.cancel(lambda key: key in keys)
-
-    def _place(self, execution_id: str) -> Place:
-        return CONTEXT, partition_of(execution_id, self._partitions)
 
 
 def _due(

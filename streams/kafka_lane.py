@@ -192,9 +192,10 @@ class KafkaLane(threading.Thread):
                 outcome: Action | Settled = self._lane.failed(result)
             else:
                 outcome = self._lane.committed(result)
+                # Under the lock, or the engine could take for news what a rebalance has overtaken.
+                self._on_settled(outcome)
         if isinstance(outcome, Settled):
             self._reopens = 0
-            self._on_settled(outcome)
             for append, answers in outcome.appends:
                 append.on_done(answers)
         else:
