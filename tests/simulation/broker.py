@@ -53,9 +53,15 @@ class _Coordinated:
 
 
 class Broker:
-    """`on_visible` is told of each record that consumers may see from now on, in order."""
+    """`on_visible` hears of each record that consumers may see from now on, in order, and
+    `on_offset` of each offset that the group commits: (place, before, after).
+    """
 
-    def __init__(self, on_visible: Callable[[LogName, Record], None]) -> None:
+    def __init__(
+        self,
+        on_visible: Callable[[LogName, Record], None],
+        on_offset: Callable[[Place, int, int], None] = lambda place, before, after: None,
+    ) -> None:
         self.now_ms = 0
         self.logs: dict[LogName, Log] = {}
         self.group = Group()
@@ -64,6 +70,7 @@ class Broker:
         self.tears = 0
         self._ids: dict[str, _Coordinated] = {}
         self._on_visible = on_visible
+        self._on_offset = on_offset
 
     @property
     def now(self) -> datetime:
@@ -180,7 +187,10 @@ class Broker:
         for name, record in visible:
             self._on_visible(name, record)
         if commit:
-            self.group.offsets |= offsets
+            for place, offset in offsets.items():
+                before, _ = self.group.offsets.get(place, (0, ""))
+                self.group.offsets[place] = offset
+                self._on_offset(place, before, offset[0])
 
     # ── what the group's coordinator says ────────────────────────────────────────────────
 

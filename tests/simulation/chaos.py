@@ -6,7 +6,18 @@
 from dataclasses import dataclass
 from random import Random
 
-EVENTS = ("crash", "pause", "expire", "stray", "outage", "republish", "compact", "time_out")
+EVENTS = (
+    "crash",
+    "pause",
+    "deafen",
+    "zombie",
+    "expire",
+    "stray",
+    "outage",
+    "republish",
+    "compact",
+    "time_out",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +48,9 @@ def drawn(random: Random) -> Chaos:
         return random.random() * most if random.random() < likely else 0.0
 
     return Chaos(
-        workers=random.choice((1, 2, 2, 2, 3)),
+        workers=random.choice((1, 2, 2, 3)),
         beats=random.randint(40, 110),
-        sent_twice=some(0.5, 0.5),
+        sent_twice=some(0.5, 0.8),
         reply_lost=some(0.4, 0.3),
         request_late=some(0.4, 0.3),
         refused=some(0.3, 0.2),

@@ -12,10 +12,17 @@ from typing import Any
 from domain.definition import Definition, OnError, Retry, Step
 from domain.execution.messages import ExecutePipeline
 from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, RevisePipeline
-from streams.records import Headers, Identity, command_hash, parse_expected_version
+from streams.records import (
+    Headers,
+    Identity,
+    command_hash,
+    header_map,
+    parse_expected_version,
+    text,
+)
 from streams.topics import partition_of
 from streams.turn import Place
-from tests.simulation.log import Content
+from tests.simulation.log import Content, Record
 from tests.simulation.places import CODEC, PARTITIONS
 
 Sent = tuple[Identity, str]
@@ -89,10 +96,21 @@ def command(message: Any, number: int, expected: str = "") -> Command:
 
 def first_commands() -> list[Command]:
     """Two pipelines that can be executed; the third one is for others to create."""
-    return [
-        command(MESSAGES[place * 5 + what], 90 + what) for place in range(2) for what in (0, 4)
-    ]
+    return [command(MESSAGES[place * 5 + what], 90 + what) for place in range(2) for what in (0, 4)]
 
 
 def some_command(random: Random) -> Command:
     return command(random.choice(MESSAGES), random.randint(1, 12), random.choice(EXPECTED))
+
+
+def sent_in(place: Place, record: Record) -> Sent:
+    """What stands on a command topic."""
+    return _sent(place[0], record.key or b"", record.value or b"", tuple(record.headers))
+
+
+@cache
+def _sent(context: str, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Sent:
+    found = header_map(headers)
+    expected = parse_expected_version(text(found, "ce_expectedversion"))
+    content = command_hash(CODEC.name_of(value), value, expected)
+    return Identity(context, key.decode(), text(found, "ce_id")), content

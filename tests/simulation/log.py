@@ -66,7 +66,9 @@ class Log:
         """The LSO."""
         return min(self.open_from.values(), default=len(self.entries))
 
-    def append(self, contents: Iterable[Content], at_ms: int, producer: int = NOBODY) -> list[Record]:
+    def append(
+        self, contents: Iterable[Content], at_ms: int, producer: int = NOBODY
+    ) -> list[Record]:
         """The records with their offsets; those of a producer stay undecided until its marker."""
         state = State.COMMITTED if producer == NOBODY else State.OPEN
         added = []
@@ -81,7 +83,9 @@ class Log:
     def mark(self, producer: int, at_ms: int, *, commit: bool) -> list[Record]:
         """Decide what the producer left open; the records that became visible."""
         start = self.open_from.pop(producer, len(self.entries))
-        decided = [e for e in self.entries[start:] if e.producer == producer and e.state is State.OPEN]
+        decided = [
+            e for e in self.entries[start:] if e.producer == producer and e.state is State.OPEN
+        ]
         for entry in decided:
             entry.state = State.COMMITTED if commit else State.HIDDEN
         marker = Record(len(self.entries), at_ms, *_MARKER)

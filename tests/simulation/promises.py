@@ -1,13 +1,8 @@
 """What must hold when a run has healed, for whoever reads the log and the answers."""
 
 from streams.records import text
-from streams.topics import event_key
-from tests.simulation.broker import Broker
-from tests.simulation.clients import Sent
-from tests.simulation.places import CONTEXTS, PARTITIONS, PLACES, TOPICS, commands
-from tests.simulation.reading import command_records, event_records
 from tests.simulation.simulation import Simulation
-from tests.simulation.witness import Violation, Witness, place_text
+from tests.simulation.witness import Violation, Witness
 
 _ENDS = ("flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed")
 
@@ -49,7 +44,7 @@ def _everything_is_answered(witness: Witness, *, torn: bool) -> None:
     if torn:
         # What a transaction that was decided behind its producer's back lacks is written again if
         # it is an event; a refusal is not, so its command may stay without an answer.
-        silent = [sent for sent in silent if sent[0] in witness.made]
+        silent = [sent for sent in silent if witness.has_made(sent)]
     if silent:
         raise Violation(f"never answered: {silent}")
 

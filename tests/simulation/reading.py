@@ -20,9 +20,7 @@ def event_records(place: Place, records: Sequence[Record]) -> list[EventRecord]:
 
 
 def command_records(place: Place, records: Sequence[Record]) -> list[CommandRecord]:
-    return [
-        CommandRecord(*place, r.offset, r.at_ms, r.key, r.value, r.headers) for r in records
-    ]
+    return [CommandRecord(*place, r.offset, r.at_ms, r.key, r.value, r.headers) for r in records]
 
 
 def answers_read(records: Sequence[Record]) -> list[tuple[Answer, int]]:

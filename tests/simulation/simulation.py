@@ -13,7 +13,7 @@ from streams.judging import Judge
 from streams.turn import Place
 from tests.simulation import chaos as chaotic
 from tests.simulation.broker import Broker, LogName
-from tests.simulation.clients import first_commands, some_command
+from tests.simulation.clients import first_commands, sent_in, some_command
 from tests.simulation.log import Content, Record
 from tests.simulation.places import CODEC, CONTEXTS, PARTITIONS, PLACES, TOPICS, commands
 from tests.simulation.witness import Violation, Witness, place_text
@@ -49,17 +49,18 @@ class Simulation:
         self.random = Random(seed)
         self.chaos = chaotic.drawn(self.random)
         self.witness = Witness()
-        self.broker = Broker(self._visible)
+        self.broker = Broker(self._visible, self._offset_moves)
         self.network = Network(self.broker, self.chaos, self.random, self._note)
         self.judge = Judge(CODEC, PARTITIONS, self.random.random)
         self.parts = parts
         self.run = Run(seed)
-        self.dead_members: set[str] = set()
         self.repaired = 0
         self.workers = [self._worker(slot) for slot in range(self.chaos.workers)]
         self.faults: dict[str, Callable[[], object]] = {
             "crash": self._crash,
             "pause": self._pause,
+            "deafen": self._deafen,
+            "zombie": self._zombie,
             "expire": self._expire,
             "stray": self.network.stray_arrives,
             "outage": self._outage,
@@ -76,6 +77,15 @@ class Simulation:
     def _visible(self, name: LogName, record: Record) -> None:
         self._note("visible", *name, record.offset, record.key)
         self.witness.sees(name, record)
+
+    def _offset_moves(self, place: Place, before: int, after: int) -> None:
+        """A committed offset never passes a command that is not decided."""
+        if self.broker.tears:
+            return
+        records, _ = self.broker.log(commands(place)).read(before, after - before)
+        for record in records:
+            if not self.witness.decided(sent_in(place, record)):
+                raise Violation(f"offset of {place_text(place)} passes undecided {record.offset}")
 
     def _note(self, *what: Any) -> None:
         self.run.trace.append((self.broker.now_ms, *what))
@@ -99,9 +109,7 @@ class Simulation:
         for _ in range(self.chaos.beats):
             self.run.beats += 1
             self.broker.now_ms += self.random.randint(0, 60)
-            kind = self.random.choices(
-                ("work", "send", *names), (CALM_WEIGHT, 3.0, *weights)
-            )[0]
+            kind = self.random.choices(("work", "send", *names), (CALM_WEIGHT, 3.0, *weights))[0]
             if kind == "work":
                 self._work()
             elif kind == "send":
@@ -144,7 +152,6 @@ class Simulation:
 
     def _restart(self, worker: Worker) -> None:
         """The process is gone, its member is not; the supervisor starts it anew."""
-        self.dead_members.add(worker.member)
         self.repaired += worker.lane.repaired
         index = worker.index if self.chaos.keep_index and self.random.random() < 0.5 else None
         self._note("restart", worker.id, worker.ended, index is not None)
@@ -155,14 +162,36 @@ class Simulation:
         worker.paused = not worker.paused
         return True
 
-    def _expire(self) -> bool:
-        members = self.broker.group.members
-        if not members:
+    def _deafen(self) -> bool:
+        """A worker does not hear from the group, yet goes on."""
+        worker = self.random.choice(self.workers)
+        worker.deaf = not worker.deaf
+        return True
+
+    def _zombie(self) -> bool:
+        """A worker stops in mid-transaction for longer than its session lasts."""
+        found = [w for w in self.workers if w.in_transaction and w.member in self._members]
+        if not found:
             return False
-        member = self.random.choice(sorted(members))
+        worker = self.random.choice(found)
+        worker.paused = True
+        self._end_session(worker.member)
+        return True
+
+    @property
+    def _members(self) -> dict[str, str]:
+        return self.broker.group.members
+
+    def _expire(self) -> bool:
+        if not self._members:
+            return False
+        self._end_session(self.random.choice(sorted(self._members)))
+        return True
+
+    def _end_session(self, member: str) -> None:
+        self._note("expired", member)
         self.broker.group.expire(member)
         self.broker.group.complete(PLACES, self.random.shuffle)
-        return True
 
     def _outage(self) -> bool:
         self.broker.down = not self.broker.down
@@ -198,7 +227,7 @@ class Simulation:
         self.network.calm = True
         self.broker.down = False
         for worker in self.workers:
-            worker.paused = False
+            worker.paused = worker.deaf = False
         quiet = 0
         for _ in range(MAX_ROUNDS):
             self._bury()

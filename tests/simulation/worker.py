@@ -26,6 +26,7 @@ from streams.fence import (
     ReadStable,
     fence,
 )
+from streams.judging import Judge
 from streams.kafka_writer import transactional_ids
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
@@ -33,7 +34,15 @@ from streams.stream_index import StreamIndex
 from streams.tailer import Tailer
 from streams.turn import Place, Settled
 from tests.simulation.broker import Broker
-from tests.simulation.places import CODEC, OUTCOMES, PARTITIONS, PLACES, READ, TOPICS, commands, log_of
+from tests.simulation.places import (
+    CODEC,
+    OUTCOMES,
+    PARTITIONS,
+    READ,
+    TOPICS,
+    commands,
+    log_of,
+)
 from tests.simulation.reading import (
     answers_of,
     answers_read,
@@ -43,7 +52,6 @@ from tests.simulation.reading import (
 )
 from tests.simulation.runner import ScriptedRunner
 from tests.simulation.writer import Network, Steps, Writer, group_bytes
-from streams.judging import Judge
 
 MAX_REOPENS = 5
 LOOK_MS = 1_000
@@ -85,6 +93,7 @@ class Worker:
         self.id = f"w-{slot}"
         self.slot = slot
         self.paused = False
+        self.deaf = False
         self.ended = ""
         self.index: StreamIndex = MemoryStreamIndex() if index is None else index
         self.tailer = parts.tailer(self.index)
@@ -120,7 +129,10 @@ class Worker:
         self._answered: dict[Place, int] = {}
         self._again: set[Place] = set()
         self._fences: list[Steps] = []
-        self._threads: dict[str, Steps] = {"lane": self._lane_thread(), "group": self._group_thread()}
+        self._threads: dict[str, Steps] = {
+            "lane": self._lane_thread(),
+            "group": self._group_thread(),
+        }
         self._fetching = -1
         self.tasks: dict[str, Callable[[], bool]] = {
             "lane": lambda: self._advance("lane"),
@@ -133,17 +145,22 @@ class Worker:
             "commit_answered": self._commit_answered,
         }
 
+    @property
+    def in_transaction(self) -> bool:
+        return self._busy
+
     def ready(self) -> list[str]:
         """The tasks that may have something to do."""
         up, group = not self._broker.down, self._broker.group
         settled = self.member in group.members and self.generation == group.generation
         found = {
             "lane": self._busy or self._acting or bool(self._inbox) or self.lane.waiting,
-            "group": not settled or group.rebalancing,
+            "group": not self.deaf and (not settled or group.rebalancing),
             "fence": bool(self._fences),
             "tail": up and any(self._behind(place) for place in READ),
             "answer": up and bool(self.queue),
-            "fetch": up and any(
+            "fetch": up
+            and any(
                 at < self._broker.log(commands(place)).end for place, at in self.fetched.items()
             ),
             "engine": bool(len(self.runner)) or not self.engine._inbox.empty() or self._is_due(),
@@ -203,10 +220,9 @@ class Worker:
             else:
                 settled = self.lane.committed(result)
                 self._note("committed", result)
-                self._busy = False
-                yield
-                self._reopens = 0
                 self.on_settled(settled)
+                self._busy, self._reopens = False, 0
+                yield
 
     def on_settled(self, settled: Settled) -> None:
         self.engine.on_events(settled.events)

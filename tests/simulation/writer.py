@@ -16,9 +16,9 @@ from tests.simulation.broker import Broker, BrokerError, EndTxn, LogName, Sessio
 from tests.simulation.chaos import Chaos
 from tests.simulation.log import Content
 
-STRAY_HITS = 0.3
+STRAY_HITS = 0.5
 """How likely an EndTxn that is late comes between two requests of its producer."""
-NOTICED = 0.3
+NOTICED = 0.1
 """How likely statistics tell of a broken connection before the next transaction."""
 Steps = Generator[None, None, None]
 Outcome = Mapping[Place, int] | TransactionError
