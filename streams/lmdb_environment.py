@@ -13,6 +13,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -154,20 +155,22 @@ class Environment:
 
         return self._view(read)
 
-    def events(self, stream: Stream, first: int, count: int | None) -> list[EventRecord]:
-        """`count` events at most, from version `first` on."""
+    def events(self, stream: Stream, first: int, count: int) -> list[EventRecord]:
+        """`count` events from version `first` on, all of which are here. Raises Damaged."""
         prefix, shapes = stream_prefix(*stream), self._shapes.names
+        end = event_place(prefix, first + count - 1)
 
         def read(txn: "Txn") -> list[EventRecord]:
-            found = []
-            version = first
-            while count is None or version < first + count:
-                data = txn.get(event_place(prefix, version), db=self._events)
-                if data is None:
-                    break
-                found.append(unpack_event(*stream, version, self._partition, data, shapes))
-                version += 1
-            return found
+            cursor = txn.cursor(self._events)
+            here = cursor.set_key(event_place(prefix, first))
+            # One descent into the tree for all of them: half the time of a `get` for each.
+            found = list(islice(cursor.iternext(), count)) if here else []
+            if len(found) < count or found[-1][0] != end:
+                raise Damaged(f"{stream} lacks events of {first} to {first + count - 1}")
+            return [
+                unpack_event(*stream, version, self._partition, data, shapes)
+                for version, (_, data) in enumerate(found, start=first)
+            ]
 
         return self._view(read)
 

@@ -85,13 +85,14 @@ def unpack_event(
     shapes: Mapping[int, tuple[str, ...]],
 ) -> EventRecord:
     """Raises Damaged."""
-    packed = memoryview(data)[_CRC_BYTES:]
-    if zlib.crc32(packed).to_bytes(_CRC_BYTES) != data[:_CRC_BYTES]:
+    packed = data[_CRC_BYTES:]
+    if zlib.crc32(packed) != int.from_bytes(data[:_CRC_BYTES]):
         raise Damaged(f"event {version} of {context}/{aggregate_id} does not fit its checksum")
-    offset, timestamp_ms, value, shape, *values = msgpack.unpackb(packed)
-    headers = values[0] if shape == PLAIN else dict(zip(shapes[shape], values, strict=True))
+    body = msgpack.unpackb(packed)
+    shape = body[3]
+    headers = body[4] if shape == PLAIN else dict(zip(shapes[shape], body[4:], strict=True))
     return EventRecord(
-        context, aggregate_id, version, partition, offset, timestamp_ms, value, headers
+        context, aggregate_id, version, partition, body[0], body[1], body[2], headers
     )
 
 
