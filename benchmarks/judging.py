@@ -2,7 +2,7 @@
 
 python -m benchmarks.judging [--profile]
 
-`RevisePipeline` of 1,000 pipelines, each with its exact version and 13 headers, in turns of 1,000.
+`RevisePipeline` of 1,000 pipelines, each with its exact version and 13 headers, in turns of 250.
 "same" revises the name alone, "new" the definition as well, so that nothing was seen before.
 """
 
@@ -43,7 +43,7 @@ from streams.verdicts import CommandRecord, Decided, NewEvent
 
 AGGREGATES = 1_000
 COMMANDS = 4 * AGGREGATES
-TURN = 1_000
+TURN = 250
 PARTITIONS = 8
 RUNS = 5
 CODEC = Codec({name: number for number, name in enumerate(catalogue.records(), 1)})
@@ -130,9 +130,8 @@ def _headers(aggregate_id: str, command_id: str, version: int) -> Headers:
 # ── the lane's side ──────────────────────────────────────────────────────────────────────
 
 
-def judge_all(records: Sequence[CommandRecord], of: World) -> list[NewEvent]:
-    """Judge and apply all, in turns; every command makes one event."""
-    events: list[NewEvent] = []
+def turns(records: Sequence[CommandRecord], of: World) -> Iterator[Turn]:
+    """Judge and apply all; every command makes one event. A turn that is over is let go."""
     for start in range(0, len(records), TURN):
         turn = Turn(datetime.now(UTC), TOPICS, CODEC, PARTITIONS, "flexcore/worker")
         for record in records[start : start + TURN]:
@@ -140,10 +139,13 @@ def judge_all(records: Sequence[CommandRecord], of: World) -> list[NewEvent]:
             assert isinstance(verdict, Decided), verdict
             turn.apply(record, verdict)
             of.states[verdict.answer.identity.aggregate_id] = verdict.version, verdict.state
-        of.answers.update(turn.answers)
-        events += turn.events
-    assert len(events) == len(records)
-    return events
+        of.answers = turn.answers
+        yield turn
+
+
+def judge_all(records: Sequence[CommandRecord], of: World) -> None:
+    for turn in turns(records, of):
+        assert turn.events
 
 
 # ── the tailer's side ────────────────────────────────────────────────────────────────────
@@ -206,7 +208,7 @@ def parts(records: Sequence[CommandRecord]) -> Iterator[Part]:
         return [PIPELINE.decider.decide(message, state, facts)[0] for message in decoded()]
 
     def events() -> list[NewEvent]:
-        return judge_all(records, world())
+        return [event for turn in turns(records, world()) for event in turn.events]
 
     yield Part("judge + apply", world, lambda of: judge_all(records, of))
     yield Part("  partition_of", given, lambda _: [partition_of(n, 8) for n in NAMES * 4])
@@ -239,7 +241,7 @@ def main() -> None:
     if asked.profile:
         profile(same)
         return
-    size = len(judge_all(same[:TURN], world())[-1].value)
+    size = len(next(turns(same, world())).events[0].value)
     print(f"µs per command, {COMMANDS} commands, an event of {size} bytes; median of {RUNS}")
     print(f"{'':16}{'same definition':>24}{'new definition':>24}")
     for of_same, of_new in zip(parts(same), parts(new), strict=True):
