@@ -23,6 +23,7 @@ from tests.simulation.writer import Network
 CALM_WEIGHT = 20.0
 """Of steps of workers, beside faults of at most 1 each."""
 MAX_ROUNDS = 600
+EVENT_LOGS = [(TOPICS.events(context), p) for context in CONTEXTS for p in range(PARTITIONS)]
 
 
 @dataclass(slots=True)
@@ -209,9 +210,7 @@ class Simulation:
         return True
 
     def _compact(self) -> bool:
-        return any(
-            [self.broker.log((TOPICS.events(c), p)).compact() for c in CONTEXTS for p in range(2)]
-        )
+        return sum(self.broker.log(name).compact() for name in EVENT_LOGS) > 0
 
     def _time_out(self) -> bool:
         self.broker.now_ms += 10_000
