@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.proxy_rules import Rule, Shape
+from tests.faults.proxy_rules import Door, Rule, Shape
 from tests.faults.wire import Api, Request, end_txn_error, framed, parse
 
 HOST = "127.0.0.1"
@@ -33,18 +33,10 @@ class _Stray:
     kept: float = field(default_factory=time.time)
 
 
-@dataclass(slots=True)
-class _Door:
-    slot: int
-    port: int
-    upstream: int
-    writers: set[asyncio.StreamWriter] = field(default_factory=set)
-
-
 class Proxy:
     """All doors; runs in one event loop."""
 
-    def __init__(self, doors: list[_Door]) -> None:
+    def __init__(self, doors: list[Door]) -> None:
         self._doors = doors
         self._rules: list[Rule] = []
         self._left: dict[str, int] = {}
@@ -53,16 +45,20 @@ class Proxy:
         self._changed = asyncio.Condition()
         self._strays: dict[str, _Stray] = {}
         self._written: set[str] = set()
-        self._events: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self._shaped = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, control: int) -> None:
         """Until the process is ended."""
-        for door in self._doors:
-            await asyncio.start_server(self._entered(door), HOST, door.port)
+        await self.open_doors()
         async with await asyncio.start_server(self._controlled, HOST, control) as server:
             await server.serve_forever()
+
+    async def open_doors(self) -> None:
+        """Listen at each."""
+        for door in self._doors:
+            await asyncio.start_server(self._entered(door), HOST, door.port)
 
     # ── control ──────────────────────────────────────────────────────────────────────────
 
@@ -76,27 +72,35 @@ class Proxy:
     async def _command(self, asked: Mapping[str, Any]) -> Any:
         match asked["do"]:
             case "rule":
-                rule = Rule(**asked["rule"])
-                self._left[rule.name], self._skip[rule.name] = rule.times, rule.skip
-                self._rules.append(rule)
+                self.add(Rule(**asked["rule"]))
             case "shape":
-                async with self._changed:
-                    self._shapes[asked["slot"]] = shape = Shape(**asked["shape"])
-                    self._changed.notify_all()
-                if shape.refuses:
-                    self._cut(asked["slot"])
+                await self.shape(asked["slot"], Shape(**asked["shape"]))
             case "cut":
                 self._cut(asked["slot"])
             case "clear":
-                self._rules.clear()
-                async with self._changed:
-                    self._shapes.clear()
-                    self._changed.notify_all()
+                await self.clear()
             case "events":
-                return self._events[asked["since"] :]
+                return self.events[asked["since"] :]
             case "shaped":
                 return self._shaped
-        return {"events": len(self._events)}
+        return {"events": len(self.events)}
+
+    def add(self, rule: Rule) -> None:
+        self._left[rule.name], self._skip[rule.name] = rule.times, rule.skip
+        self._rules.append(rule)
+
+    async def shape(self, slot: int, shape: Shape) -> None:
+        async with self._changed:
+            self._shapes[slot] = shape
+            self._changed.notify_all()
+        if shape.refuses:
+            self._cut(slot)
+
+    async def clear(self) -> None:
+        self._rules.clear()
+        async with self._changed:
+            self._shapes.clear()
+            self._changed.notify_all()
 
     def _cut(self, slot: int) -> None:
         for door in self._doors:
@@ -105,7 +109,7 @@ class Proxy:
                     writer.transport.abort()
 
     def _note(self, rule: Rule, request: Request, what: str, **more: Any) -> None:
-        self._events.append(
+        self.events.append(
             {
                 "t": time.time(),
                 "rule": rule.name,
@@ -119,9 +123,9 @@ class Proxy:
 
     # ── a connection ─────────────────────────────────────────────────────────────────────
 
-    def _entered(self, door: _Door) -> Any:
+    def _entered(self, door: Door) -> Any:
         async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if self._shape(door).refuses:
+            if self._shape_of(door).refuses:
                 writer.transport.abort()
                 return
             door.writers.add(writer)
@@ -134,7 +138,7 @@ class Proxy:
         return enter
 
     async def _connected(
-        self, door: _Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         from_broker, to_broker = await asyncio.open_connection(HOST, door.upstream)
         back = asyncio.create_task(self._answers(door, from_broker, writer))
@@ -148,7 +152,7 @@ class Proxy:
             to_broker.transport.abort()
 
     async def _answers(
-        self, door: _Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK):
@@ -157,7 +161,7 @@ class Proxy:
                 await writer.drain()
         writer.transport.abort()
 
-    async def _request(self, door: _Door, request: Request, broker: asyncio.StreamWriter) -> None:
+    async def _request(self, door: Door, request: Request, broker: asyncio.StreamWriter) -> None:
         await self._deliver_stray(request)
         self._follow(request)
         rule = self._matching(door, request)
@@ -168,7 +172,7 @@ class Proxy:
         broker.write(framed(request.frame))
         await broker.drain()
 
-    def _matching(self, door: _Door, request: Request) -> Rule | None:
+    def _matching(self, door: Door, request: Request) -> Rule | None:
         for rule in self._rules:
             if rule.slot != door.slot or request.api not in rule.apis or not self._left[rule.name]:
                 continue
@@ -182,7 +186,7 @@ class Proxy:
         return None
 
     async def _harm(
-        self, rule: Rule, door: _Door, request: Request, broker: asyncio.StreamWriter
+        self, rule: Rule, door: Door, request: Request, broker: asyncio.StreamWriter
     ) -> None:
         self._note(rule, request, rule.action)
         if rule.action == "hold":
@@ -201,7 +205,7 @@ class Proxy:
 
     # ── late requests ────────────────────────────────────────────────────────────────────
 
-    def _keep(self, rule: Rule, request: Request, door: _Door) -> None:
+    def _keep(self, rule: Rule, request: Request, door: Door) -> None:
         stray = self._strays[request.transactional_id] = _Stray(rule, request, door.upstream)
         task = asyncio.create_task(self._at_last(stray))
         self._tasks.add(task)
@@ -262,12 +266,12 @@ class Proxy:
 
     # ── how bytes are carried ────────────────────────────────────────────────────────────
 
-    def _shape(self, door: _Door) -> Shape:
+    def _shape_of(self, door: Door) -> Shape:
         return self._shapes.get(door.slot, _OPEN)
 
-    async def _carry(self, door: _Door, direction: str, size: int) -> None:
+    async def _carry(self, door: Door, direction: str, size: int) -> None:
         """Returns when these bytes may go on."""
-        shape = self._shape(door)
+        shape = self._shape_of(door)
         if shape is _OPEN:
             return
         self._shaped += 1
@@ -279,7 +283,7 @@ class Proxy:
         if wait_s:
             await asyncio.sleep(wait_s)
         async with self._changed:
-            await self._changed.wait_for(lambda: direction not in self._shape(door).closed)
+            await self._changed.wait_for(lambda: direction not in self._shape_of(door).closed)
 
 
 _OPEN = Shape()
@@ -292,7 +296,7 @@ class _Cut(Exception):
 def main() -> None:
     """`python -m tests.faults.proxy CONTROL_PORT '[[slot, port, upstream], …]'`"""
     control, doors = int(sys.argv[1]), json.loads(sys.argv[2])
-    asyncio.run(Proxy([_Door(*door) for door in doors]).serve(control))
+    asyncio.run(Proxy([Door(*door) for door in doors]).serve(control))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the proxy is told: rules for single requests, and how a slot's connections carry bytes."""
 
-from dataclasses import dataclass
+from asyncio import StreamWriter
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +40,13 @@ class Shape:
     bytes_per_s: float = 0.0
     closed: str = ""
     refuses: bool = False
+
+
+@dataclass(slots=True)
+class Door:
+    """Where a slot's worker enters, and the broker's port behind it."""
+
+    slot: int
+    port: int
+    upstream: int
+    writers: set[StreamWriter] = field(default_factory=set)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaException
+
 from domain.contexts import CONTEXTS
 from tests.faults import foreign_reader, logged, subscriber_rules
 from tests.faults.checker import check
@@ -67,10 +69,8 @@ def run(
 ) -> Done:
     """Do the planned trials until all are done or `enough`; keeps `folder` where a promise broke."""
     prefix = f"faults{secrets.token_hex(3)}"
-    slots = {number: cluster.through_proxy(number) for number in range(setting.workers)}
     began = time.monotonic()
     done = Done()
-    stopped: list[str] = []
     with served(
         cluster.direct,
         prefix,
@@ -79,45 +79,77 @@ def run(
         session_s=setting.session_s,
         seed=setting.seed,
         copies=len(cluster.brokers),
-        bootstraps=slots,
+        bootstraps={number: cluster.through_proxy(number) for number in range(setting.workers)},
     ) as serving:
-        field_ = _field(serving, cluster, setting)
-        follower = Subscriber(serving.connection, serving.topics, PARTITIONS, setting.seed)
-        watch = Watch(lambda: [slot.pid for slot in serving.workers.slots if slot.pid])
-        follower.start()
-        watch.start()
-        with running(serving, rate=setting.rate, seed=setting.seed) as under_load:
-            try:
-                _trials(field_, planned, done, enough, say)
-            except TimeoutError as error:
-                stopped.append(f"given up: {error}")
-                say(stopped[-1])
-            cluster.proxy.clear()
-            say("healing")
-            left = under_load.heal()
-        watch.stop()
-        follower.finish()
-        exits = list(serving.workers.exits)
+        witness = _Witness(serving, setting.seed)
+        left = _under_load(_field(serving, cluster, setting), planned, done, setting, enough, say)
+        exits = list(map(str, serving.workers.exits))
         say("checking")
-        dump = serving.dump()
-        foreign = _foreign(serving)
-    done.report = check(serving.history.operations, dump)
-    subscriber_rules.check(follower.seen, dump, done.report)
-    watch.check(done.report)
-    for name in foreign["wrong"]:
-        done.report.violate("foreign-reader", f"{name} has not the versions 1..n")
-    done.report.counts["events_of_foreign_reader"] = foreign["events"]
-    _complete(done, [*left, *stopped], [str(one) for one in exits], folder)
+        done.report = _checked(serving, witness, left, folder)
+    _complete(done, exits, folder)
     done.seconds = time.monotonic() - began
-    if done.report.broken:
-        logged.write(dump, folder / "dump.jsonl")
-    else:
+    if not done.report.broken:
         delete_topics(cluster.direct, prefix)
         shutil.rmtree(folder)
     return done
 
 
-def _foreign(serving: Served) -> dict[str, Any]:
+class _Witness:
+    """Who looks on meanwhile: a subscriber of all events, and a watch on what workers take."""
+
+    def __init__(self, serving: Served, seed: int) -> None:
+        self.subscriber = Subscriber(serving.connection, serving.topics, PARTITIONS, seed)
+        self.watch = Watch(lambda: [slot.pid for slot in serving.workers.slots if slot.pid])
+        self.subscriber.start()
+        self.watch.start()
+
+    def finish(self) -> None:
+        """Raises TimeoutError, KafkaException where the events cannot be read to their end."""
+        self.watch.stop()
+        self.subscriber.finish()
+
+
+def _under_load(
+    on: Field,
+    planned: Sequence[Planned],
+    done: Done,
+    setting: Setting,
+    enough: Callable[[], bool],
+    say: Say,
+) -> list[str]:
+    """All trials, then rest; what did not come to rest."""
+    given_up = []
+    with running(on.served, rate=setting.rate, seed=setting.seed) as under_load:
+        try:
+            _trials(on, planned, done, enough, say)
+        except TimeoutError as error:
+            given_up.append(f"given up: {error}")
+            say(given_up[-1])
+        on.cluster.proxy.clear()
+        say("healing")
+        return [*given_up, *under_load.heal()]
+
+
+def _checked(serving: Served, witness: _Witness, left: Sequence[str], folder: Path) -> Report:
+    """The checker's report; topics that cannot be read to their end are a violation themselves."""
+    report = Report()
+    try:
+        witness.finish()
+        dump = serving.dump()
+        report = check(serving.history.operations, dump)
+        subscriber_rules.check(witness.subscriber.seen, dump, report)
+        _check_foreign(serving, report)
+        if report.broken or left:
+            logged.write(dump, folder / "dump.jsonl")
+    except (KafkaException, TimeoutError) as error:
+        report.violate("readable", f"the topics could not be read to their end: {error}")
+    witness.watch.check(report)
+    for what in left:
+        report.violate("at-rest", what)
+    return report
+
+
+def _check_foreign(serving: Served, report: Report) -> None:
     """What a consumer that is not ours finds."""
     script = Path(foreign_reader.__file__)
     topics = [serving.topics.events(context) for context in CONTEXTS]
@@ -128,7 +160,9 @@ def _foreign(serving: Served) -> dict[str, Any]:
         check=True,
     )
     found: dict[str, Any] = json.loads(ran.stdout)
-    return found
+    report.counts["events_of_foreign_reader"] = found["events"]
+    for name in found["wrong"]:
+        report.violate("foreign-reader", f"{name} has not the versions 1..n")
 
 
 def _field(serving: Served, cluster: Cluster, setting: Setting) -> Field:
@@ -158,11 +192,9 @@ def _trials(
         say(f"{one.name}: {'hit' if fault.sound else 'VOID'} in {took_s:.1f} s {fault.evidence}")
 
 
-def _complete(done: Done, left: Sequence[str], exits: list[str], folder: Path) -> None:
+def _complete(done: Done, exits: list[str], folder: Path) -> None:
     report = done.report
     report.faults, report.exits, report.folder = done.faults, exits, str(folder)
-    for what in left:
-        report.violate("at-rest", what)
     share = report.counts["accepted"] / max(1, report.counts["commands"])
     if share < MIN_ACCEPTED_SHARE:
         report.void.append(f"only {share:.0%} of the commands were accepted")

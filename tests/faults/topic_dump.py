@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from domain.contexts import CONTEXTS
 from domain.definition import Definition
@@ -22,6 +22,8 @@ from streams.records import command_hash, header_map, parse_expected_version, te
 from streams.topics import Topics, parse_event_key
 from tests.faults.logged import DeadLetter, Dump, LoggedAnswer, LoggedCommand, LoggedEvent, Place
 from tests.faults.topic_reader import WITHIN_S, TopicReader
+
+PENDING_S = 3.0
 
 
 def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) -> Dump:
@@ -52,7 +54,7 @@ def take(connection: Connection, topics: Topics, codec: Codec, partitions: int) 
         ends={(one.context, one.partition): one.offset + 1 for one in commands},
         committed=_committed(connection, topics, partitions),
         dead=[_dead_letter(m, contexts) for m in reader.read(topics.dead, "read_committed")],
-        stuck=reader.stuck,
+        stuck=[*reader.stuck, *_pending(connection, topics, partitions)],
     )
 
 
@@ -155,13 +157,41 @@ def _digest(key: bytes | None, value: bytes, headers: Iterable[tuple[str, Any]])
 
 def _committed(connection: Connection, topics: Topics, partitions: int) -> dict[Place, int]:
     places = [(context, number) for context in CONTEXTS for number in range(partitions)]
-    consumer = Consumer(connection.client(group_id=topics.worker_group, enable_auto_commit=False))
+    asked = [TopicPartition(topics.commands(context), number) for context, number in places]
+    # Pending or not: whether they are is told apart.
+    answered = _asked(connection, topics, asked, "read_uncommitted", WITHIN_S)
+    return {place: max(p.offset, 0) for place, p in zip(places, answered, strict=True)}
+
+
+def _pending(connection: Connection, topics: Topics, partitions: int) -> list[str]:
+    """Places whose offsets hang in a transaction, long after every writer has come to rest."""
+    places = [(context, number) for context in CONTEXTS for number in range(partitions)]
+    found = []
+    for context, number in places:
+        asked = [TopicPartition(topics.commands(context), number)]
+        try:
+            _asked(connection, topics, asked, "read_committed", PENDING_S)
+        except KafkaException:
+            found.append(f"the offset of {context}/{number} is pending")
+    return found
+
+
+def _asked(
+    connection: Connection,
+    topics: Topics,
+    asked: list[TopicPartition],
+    isolation: str,
+    within_s: float,
+) -> list[TopicPartition]:
+    consumer = Consumer(
+        connection.client(
+            group_id=topics.worker_group, enable_auto_commit=False, isolation_level=isolation
+        )
+    )
     try:
-        asked = [TopicPartition(topics.commands(context), number) for context, number in places]
-        answered = consumer.committed(asked, WITHIN_S)
+        return list(consumer.committed(asked, within_s))
     finally:
         consumer.close()
-    return {place: max(p.offset, 0) for place, p in zip(places, answered, strict=True)}
 
 
 def _text(key: bytes | None) -> str:
