@@ -101,13 +101,16 @@ def through_rest(url: str, runs: int) -> dict[str, Any]:
     with httpx2.Client(base_url=url, timeout=30) as client:
         names = [f"reads-{uuid.uuid4().hex[:12]}" for _ in range(200)]
         for name in names:
-            for revision in range(PER_AGGREGATE):
-                definition = {"description": str(revision), "steps": _STEPS}
-                client.put(f"/v1/pipelines/{name}", json=definition).raise_for_status()
+            made = {"pipeline_id": name, "name": name, "steps": _STEPS}
+            client.post("/v1/pipelines", json=made).raise_for_status()
+            for revision in range(1, PER_AGGREGATE):
+                revised = {"name": f"{name} {revision}", "steps": _STEPS}
+                client.put(f"/v1/pipelines/{name}", json=revised).raise_for_status()
 
         def read() -> None:
             name = random.choice(names)
-            answer = client.get(f"/v1/pipelines/{name}/events", params={"limit": PER_AGGREGATE})
+            where = f"/v1/streams/pipeline/{name}/events"
+            answer = client.get(where, params={"limit": PER_AGGREGATE})
             assert len(answer.raise_for_status().json()["items"]) == PER_AGGREGATE
 
         first_ms = _timed(read)
@@ -118,7 +121,7 @@ def through_rest(url: str, runs: int) -> dict[str, Any]:
     }
 
 
-_STEPS = [{"id": "wait", "uses": "core.delay", "with": {"seconds": 0}}]
+_STEPS = [{"id": "read", "uses": "flexcore.csv_read", "with": {"path": "a.csv"}}]
 
 
 def _opened(folder: Path) -> LmdbStreamIndex:
