@@ -36,7 +36,7 @@ LONG = 4_000
 SHORT = 1_000
 """Going on costs a fetch, since what was fetched ahead is dropped: not before so few are left."""
 _CHUNK = 1_000
-_BATCH = 2_000
+_BATCH = 500
 _POLL_S = 0.1
 _QUIET_S = 2.0
 """After so long without a record the broker is asked whether it is there."""
