@@ -1,14 +1,13 @@
-"""Faults of disks and clocks below a worker and a broker.
+"""Faults of disks below a worker and a broker.
 
 F11 the disk of a worker's index, or of the broker's log, is full
-F12 pages of the index are torn or flipped while nobody runs      F16 a worker's clock jumps
+F12 pages of the index are torn or flipped while nobody runs
 """
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 from tests.faults.harm import Field, Trial, rest
@@ -109,41 +108,3 @@ def _damage(on: Field, file: Path, kind: str) -> None:
             for _ in range(200):
                 pages.seek(on.chance.randrange(size))
                 pages.write(on.chance.randbytes(1))
-
-
-# ── clocks ───────────────────────────────────────────────────────────────────────────────
-
-
-def faketime() -> Path | None:
-    """libfaketime, from the Python package of that name or from the system."""
-    found = find_spec("libfaketime")
-    candidates = [Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
-    if found is not None and found.origin is not None:
-        candidates.append(Path(found.origin).parent.rglob("libfaketime.so.1"))
-    return next((file for files in candidates for file in files), None)
-
-
-def clock(on: Field, kind: str) -> Fault:
-    """A worker's wall clock is off while it works, and right again afterwards."""
-    slot = on.victim()
-    trial = Trial(on, "F16", kind, slot)
-    library = faketime()
-    assert library is not None, "the table has no such row without it"
-    before = slot.pid
-    slot.next_environment = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": kind,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    os.kill(before, signal.SIGTERM)
-    on.gone(slot, before)
-    pid = trial.pid = on.successor(slot, before)
-    trial.recovered()
-    rest(2.0)
-    preloaded = str(library) in Path(f"/proc/{pid}/maps").read_text()
-    os.kill(pid, signal.SIGTERM)
-    on.gone(slot, pid)
-    on.successor(slot, pid)
-    trial.recovered()
-    trial.hit(preloaded=preloaded, answers_under_it=on.served.board.answers_of(pid))
-    return trial.done(sound=preloaded and on.served.board.answers_of(pid) > 0)
