@@ -94,6 +94,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "command.wrong_key": Invalid,
     "command.invalid_expected_version": Invalid,
     "command.too_large": TooLarge,
+    "append.invalid": Invalid,
     "aggregate.version_conflict": VersionConflict,
     "aggregate.not_found": NotFound,
     "internal.undecidable": Unreadable,
@@ -119,6 +120,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "stack.not_running": Unavailable,
     "stack.failed": Unavailable,
     "settings.invalid": Invalid,
+    "faults.not_here": Invalid,
 }
 """Every error code and its family. A code is never renamed, only added."""
 
