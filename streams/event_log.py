@@ -125,8 +125,9 @@ class EventLog:
             "enable_partition_eof": True,
             "auto_offset_reset": "earliest",
             # Small pieces from every partition in turn: a merge cannot use much of one alone.
+            # First event of 8 partitions after 0.13 s; 0.43 s with 128 KiB at the same rate.
             "queued_min_messages": 2_000,
-            "fetch_message_max_bytes": 128 * 1024,
+            "fetch_message_max_bytes": 32 * 1024,
             "fetch_queue_backoff_ms": 5,
             # The end behind a transaction's marker is only told by an empty fetch.
             "fetch_wait_max_ms": 100 if self._live else 5,
