@@ -27,6 +27,8 @@ MAX_COMMANDS = 1_000
 MAX_TURN_BYTES = 16 * MIB
 """A transaction must be over long before its time-out of 10 s, also on a slow disk."""
 
+EVENT_HEADER_BYTES = 1_024
+"""Ours are 500 bytes as a rule; to count those of each event would be 6 % of judging it."""
 MAX_DEAD_BYTES = 8 * MIB - 64 * 1024
 """The topic takes 8 MiB with the reason, the place and the batch overhead."""
 
@@ -176,14 +178,15 @@ class Turn:
         topic = self.topics.events(event.context)
         place = event.context, event.partition
         self.events.append(event)
-        self._write(Write(topic, event.partition, event.key, event.value, event.headers, place))
+        write = Write(topic, event.partition, event.key, event.value, event.headers, place)
+        self._write(write, EVENT_HEADER_BYTES)
 
     def _outcome(self, answer: Answer) -> None:
         partition = partition_of(answer.identity.aggregate_id, self.partitions)
         key = answer.identity.command_id.encode()
         value = outcome_value(answer, self.codec)
         headers = outcome_headers(answer, self.at, self.source)
-        self._write(Write(self.topics.outcomes, partition, key, value, headers))
+        self._write(Write(self.topics.outcomes, partition, key, value, headers), EVENT_HEADER_BYTES)
 
     def _dead_letter(self, record: CommandRecord, reason: str) -> None:
         key, value, kept = record.key, record.value, record.headers
@@ -201,9 +204,10 @@ class Turn:
         ]
         self._write(Write(self.topics.dead, record.partition, key, value, headers))
 
-    def _write(self, write: Write) -> None:
+    def _write(self, write: Write, header_bytes: int | None = None) -> None:
         self.writes.append(write)
-        self.size_bytes += len(write.value or b"") + _size(write.headers) + 128
+        headers = _size(write.headers) if header_bytes is None else header_bytes
+        self.size_bytes += len(write.value or b"") + headers + 128
 
 
 def _size(headers: Headers) -> int:
