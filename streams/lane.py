@@ -282,6 +282,9 @@ class Lane:
                 continue
             if isinstance(verdict, Decided) and verdict.events:
                 turn.apply_internal(command, verdict, offset)
+            else:
+                # Judged on what this turn may fail to make true: then it comes again.
+                turn.internal.append(command)
 
     def _judge_appends(self, turn: Turn, view: TurnView) -> None:
         while self._appends and turn.takes_internal and not self._index.full:
