@@ -18,6 +18,7 @@ EVENTS = (
     "compact",
     "time_out",
 )
+TASKS = ("lane", "group", "fence", "tail", "answer", "fetch", "engine", "commit_answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,8 @@ class Chaos:
     keep_index: bool
     reads_at_once: int
     weights: dict[str, float]
-
-
-CALM = Chaos(1, 0, 0.0, 0.0, 0.0, 0.0, False, False, False, 10_000, {})
+    speeds: dict[str, float]
+    """Of a worker's threads: in some runs one hardly gets its turn."""
 
 
 def drawn(random: Random) -> Chaos:
@@ -59,4 +59,5 @@ def drawn(random: Random) -> Chaos:
         keep_index=random.random() < 0.5,
         reads_at_once=random.choice((1, 3, 10_000)),
         weights={event: some(0.6, 1.0) for event in EVENTS},
+        speeds={task: random.choice((0.03, 0.3, 1.0, 1.0)) for task in TASKS},
     )

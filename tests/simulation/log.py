@@ -98,16 +98,18 @@ class Log:
         found = [e.record for e in self.entries[position:stop] if e.state is State.COMMITTED]
         return found, max(stop, position)
 
-    def compact(self) -> int:
-        """Keep the last committed record of each key, below the LSO; returns how many went."""
+    def compact(self, below: int) -> int:
+        """Keep the last committed record of each key; of offsets from `below` on, all."""
         last: dict[bytes | None, int] = {}
-        below = self.entries[: self.stable_end]
-        for entry in below:
+        seen = self.entries[: self.stable_end]
+        for entry in seen:
             if entry.state is State.COMMITTED:
                 last[entry.record.key] = entry.record.offset
-        gone = 0
-        for entry in below:
-            if entry.state is State.COMMITTED and last[entry.record.key] != entry.record.offset:
-                entry.state = State.HIDDEN
-                gone += 1
-        return gone
+        gone = [
+            entry
+            for entry in seen[:below]
+            if entry.state is State.COMMITTED and last[entry.record.key] != entry.record.offset
+        ]
+        for entry in gone:
+            entry.state = State.HIDDEN
+        return len(gone)

@@ -3,22 +3,24 @@
 Each is a context manager that gives the parts to simulate with; code is restored at its end.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from domain.contexts import Context
 from streams.answers import Answer
-from streams.fence import FenceSlots
 from streams.lane import Lane
 from streams.records import Identity
 from streams.states import State, States
 from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
 from streams.verdicts import CommandRecord
+from tests.simulation.asking import Asking, Stable
 from tests.simulation.broker import Session
+from tests.simulation.lane_thread import LaneThread
 from tests.simulation.places import log_of
-from tests.simulation.worker import Parts, Worker
+from tests.simulation.read_back import ReadBack
+from tests.simulation.worker import Parts
 from tests.simulation.writer import Steps, Writer
 
 Planted = Callable[[], AbstractContextManager[Parts]]
@@ -57,7 +59,7 @@ def overlay_missing() -> AbstractContextManager[Parts]:
     """A turn does not see what it has decided itself."""
 
     def state(self: Any, context: Context, aggregate_id: str) -> tuple[int, Any]:
-        found: tuple[int, Any] = self._lane._states.get(context, aggregate_id)
+        found: tuple[int, Any] = self._states.get(context, aggregate_id)
         return found
 
     return _replaced(TurnView, state=state)
@@ -103,37 +105,35 @@ class _NoRepair(Lane):
 # ── fence, writer, tailer ────────────────────────────────────────────────────────────────
 
 
-class _NoStableOffsets(Worker):
+class _NoStableOffsets(Asking):
     """Takes the group's offsets while a transaction that changes them is undecided."""
 
-    def stable(self, places: Any) -> Any:
-        metadata = self._group_seen(places).metadata
-        offsets = self._broker.group.offsets
-        return {place: (offsets.get(place, (0, ""))[0], metadata[place]) for place in places}
+    def stable(self, places: Collection[Place]) -> Stable | None:
+        return self.committed(places)
 
 
 class _NoFence(_NoStableOffsets):
     """Nor are writers that are gone shut out, nor is the log read to its end."""
 
-    def fence_slots(self, action: FenceSlots) -> Steps:
+    def fence(self, writers: Collection[str]) -> Steps:
         yield
 
-    def true_end(self, place: Place) -> int:
+    def end(self, place: Place) -> int:
         return 0
 
 
-class _StableEnd(Worker):
+class _StableEnd(Asking):
     """Takes the LSO for the end."""
 
-    def true_end(self, place: Place) -> int:
-        return self._broker.log(log_of(place)).stable_end
+    def end(self, place: Place) -> int:
+        return self.broker.log(log_of(place)).stable_end
 
 
-class _NoTakeOver(Worker):
+class _NoTakeOver(ReadBack):
     """Answers from where it stands, not from where the last owner had come to."""
 
     def answered_before(self, place: Place) -> int:
-        return self.index.position(*place)
+        return self._index.position(*place)
 
 
 class _AnsweringLane(Lane):
@@ -147,12 +147,12 @@ class _AnsweringLane(Lane):
         return super().committed(ends)
 
 
-class _EarlyAnswers(Worker):
+class _EarlyAnswers(LaneThread):
     """Answers on the commit's word."""
 
     def on_settled(self, settled: Settled) -> None:
         assert isinstance(self.lane, _AnsweringLane)
-        self.queue.extend(self.lane.decided)
+        self._read_back.queue.extend(self.lane.decided)
         super().on_settled(settled)
 
 
@@ -171,10 +171,10 @@ PLANTED: dict[str, Planted] = {
     "stale cache kept across generations": lambda: _with(Parts(lane=_StaleLane)),
     "offsets committed past parked": lambda: _with(Parts(lane=_PastParked)),
     "repair off": lambda: _with(Parts(lane=_NoRepair)),
-    "no fence": lambda: _with(Parts(worker=_NoFence)),
-    "offsets not stable": lambda: _with(Parts(worker=_NoStableOffsets)),
-    "LSO taken for the end": lambda: _with(Parts(worker=_StableEnd)),
-    "answers position not taken over": lambda: _with(Parts(worker=_NoTakeOver)),
-    "answer before read-back": lambda: _with(Parts(lane=_AnsweringLane, worker=_EarlyAnswers)),
+    "no fence": lambda: _with(Parts(asking=_NoFence)),
+    "offsets not stable": lambda: _with(Parts(asking=_NoStableOffsets)),
+    "LSO taken for the end": lambda: _with(Parts(asking=_StableEnd)),
+    "answers position not taken over": lambda: _with(Parts(read_back=_NoTakeOver)),
+    "answer before read-back": lambda: _with(Parts(lane=_AnsweringLane, lane_thread=_EarlyAnswers)),
     "internal transaction without offsets": lambda: _with(Parts(writer=_UnfencedWriter)),
 }

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as At
 from confluent_kafka.admin import (
     AdminClient,
-    NewTopic,
-    OffsetSpec,  # pyright: ignore[reportPrivateImportUsage] - documented there
+    NewTopic,  # pyright: ignore[reportPrivateImportUsage] - documented there
+    OffsetSpec,  # pyright: ignore[reportPrivateImportUsage]
 )
 
 from tests.simulation.broker import Broker, BrokerError, Session
@@ -184,7 +184,7 @@ class RealSide:
             }
         )
         consumer.assign([At(self._topic, partition, 0)])
-        found = []
+        found: list[tuple[int, str]] = []
         while True:
             message = consumer.poll(10)
             assert message is not None, "neither a record nor the end"
@@ -203,6 +203,7 @@ class RealSide:
 
     def _end(self, partition: int, isolation: Any) -> int:
         latest, at = OffsetSpec.latest(), At(self._topic, partition)
+        assert latest is not None
         answers = self._admin.list_offsets({at: latest}, isolation_level=isolation)
         return int(answers[at].result(10).offset)
 
@@ -216,7 +217,7 @@ class RealSide:
             return None
         finally:
             consumer.close()
-        return max(found.offset, 0)
+        return max(int(found.offset), 0)
 
     def join(self, member: str) -> None:
         self._members[member] = Consumer(
