@@ -188,8 +188,12 @@ class KafkaLane(threading.Thread):
             result = self._writer.run(transaction)
             self._on_commit_s(time.monotonic() - self._busy_since)
             self._busy_since = None
+            opened = self._opened
             if isinstance(result, TransactionError):
                 outcome: Action | Settled = self._lane.failed(result)
+                self._writer.discard()
+                if outcome is Action.REJOIN:
+                    self._tailer.disown()
             else:
                 outcome = self._lane.committed(result)
                 # Under the lock, or the engine could take for news what a rebalance has overtaken.
@@ -200,7 +204,7 @@ class KafkaLane(threading.Thread):
                 append.on_done(answers)
         else:
             assert isinstance(result, TransactionError)
-            self._act(outcome, result, transaction)
+            self._act(outcome, result, transaction, opened)
 
     def _wait(self, timeout_s: float | None) -> list[Callable[[], None]]:
         """Everything that is in the inbox; waits only where there is nothing."""
@@ -240,7 +244,14 @@ class KafkaLane(threading.Thread):
             # What is parked is answered `unavailable` when its time is up.
             log.warning("ends_not_known", what=str(error))
 
-    def _act(self, action: Action, error: TransactionError, transaction: Transaction) -> None:
+    def _act(
+        self,
+        action: Action,
+        error: TransactionError,
+        transaction: Transaction,
+        opened: _Opened | None,
+    ) -> None:
+        """`opened` is what the transaction was run for: a rebalance may have come since."""
         log.warning(
             "transaction_failed",
             error=error.name,
@@ -251,12 +262,10 @@ class KafkaLane(threading.Thread):
         )
         if self._writer.hanging >= MAX_HANGING:
             os._exit(EXIT_STUCK)
-        self._writer.discard()
         if action is Action.REJOIN:
-            self._tailer.disown()
             self._abort_open()
         if action is Action.REOPEN:
-            self._reopen()
+            self._reopen(opened)
 
     def _abort_open(self) -> None:
         """Let nobody wait for what this worker may not commit any more."""
@@ -265,10 +274,9 @@ class KafkaLane(threading.Thread):
         except KafkaException as error:
             log.warning("not_aborted", what=str(error))
 
-    def _reopen(self) -> None:
+    def _reopen(self, opened: _Opened | None) -> None:
         """The fence again, which makes new producers and learns by reading what became of this."""
         self._reopens += 1
-        opened = self._opened
         if opened is None:
             return
         if self._reopens > MAX_REOPENS:

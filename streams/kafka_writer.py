@@ -210,18 +210,19 @@ class KafkaWriter:
     def _produce(
         self, producer: Producer, transaction: Transaction, ends: dict[Place, int]
     ) -> None:
-        # One report per place is enough: offsets within a transaction only grow.
         last = {write.place: n for n, write in enumerate(transaction.writes) if write.place}
+        # One report per place is enough: offsets within a transaction only grow.
+        reporting = {number: place for place, number in last.items()}
         for number, write in enumerate(transaction.writes):
-            report = {}
-            if write.place and last[write.place] == number:
-                report = {"on_delivery": _reporter(write.place, ends)}
+            place = reporting.get(number)
+            report = {} if place is None else {"on_delivery": _reporter(place, ends)}
+            headers = write.headers if type(write.headers) is list else list(write.headers)
             producer.produce(
                 write.topic,
                 value=write.value,
                 key=write.key,
                 partition=write.partition,
-                headers=list(write.headers),
+                headers=headers,
                 **report,
             )
 

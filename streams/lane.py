@@ -26,7 +26,7 @@ from streams.parking import Parking
 from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
-from streams.turn import Place, Settled, Transaction, Turn, without_event
+from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
 from streams.unseen import Unseen, missing_of
 from streams.verdicts import (
@@ -203,10 +203,9 @@ class Lane:
         turn = self._finish()
         self._announced = True
         self._states.update(turn.states)
-        self._unseen.add([without_event(event) for event in turn.events], ends, turn.answers)
+        self._unseen.add(turn.events, ends, turn.answers)
         self._next.update(turn.offsets)
-        for event in turn.events:
-            self._last_key[event.context, event.partition] = event.key.decode()
+        self._last_key.update(turn.last_keys())
         return turn.settled()
 
     def failed(self, error: TransactionError) -> Action:
@@ -321,7 +320,7 @@ class Lane:
                 turn.states[event.context, event.aggregate_id] = event.version, after
 
     def _transaction(self, turn: Turn) -> Transaction:
-        last = {(event.context, event.partition): event.key.decode() for event in turn.events}
+        last = turn.last_keys()
         metadata = {}
         for place in turn.offsets:
             key = last.get(place, self._last_key.get(place, ""))

@@ -108,6 +108,11 @@ class Turn:
         news = [event for event in self.events if event.event is not None]
         return Settled(news, self.appends, len(self.commands), self.refused, self.dead)
 
+    def last_keys(self) -> dict[Place, str]:
+        """The key of the last event of each place."""
+        last = {write.place: write.key for write in self.writes if write.place}
+        return {place: (key or b"").decode() for place, key in last.items()}
+
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
         """Take what became of a command, and its offset."""
         self.commands.append(record)

@@ -5,12 +5,22 @@ committed ──► add ──► missing(): the index has read past it   seen �
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from streams.answers import Answer
 from streams.records import Identity, header_map, text
 from streams.stream_index import StreamIndex
-from streams.turn import Place
+from streams.turn import Place, without_event
 from streams.verdicts import NewEvent
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """`ends` = reported offset of each place's last event; `answers` are those the events tell."""
+
+    ends: Mapping[Place, int]
+    events: Sequence[NewEvent]
+    answers: Sequence[Identity]
 
 
 class Unseen:
@@ -18,12 +28,13 @@ class Unseen:
 
     def __init__(self, index: StreamIndex) -> None:
         self._index = index
-        self._events: deque[tuple[Mapping[Place, int], Sequence[NewEvent]]] = deque()
+        self._commits: deque[_Commit] = deque()
         self._answers: dict[Identity, Answer] = {}
+        self._told_elsewhere: deque[Identity] = deque()
 
     def __bool__(self) -> bool:
         """Whether there are events to look for."""
-        return bool(self._events)
+        return bool(self._commits)
 
     def __len__(self) -> int:
         """Answers that are kept."""
@@ -37,8 +48,11 @@ class Unseen:
     ) -> None:
         """Take a commit; `ends` = reported offset of the last event of each place."""
         self._answers.update(answers)
+        by_events: list[Identity] = []
+        for identity, answer in answers.items():
+            (by_events if answer.versions else self._told_elsewhere).append(identity)
         if events:
-            self._events.append((ends, events))
+            self._commits.append(_Commit(ends, events, by_events))
 
     def answer(self, identity: Identity) -> Answer | None:
         """An answer that is committed, but may not be indexed yet."""
@@ -46,36 +60,43 @@ class Unseen:
 
     def keys(self) -> list[str]:
         """Keys of the events that are looked for."""
-        return [event.key.decode() for _, events in self._events for event in events]
+        return [event.key.decode() for commit in self._commits for event in commit.events]
 
     def missing(self) -> list[NewEvent]:
         """The events that the index has read past without seeing them; what it saw is forgotten."""
         found: list[NewEvent] = []
-        while self._events:
-            ends, events = self._events[0]
-            if any(self._index.position(*place) <= end for place, end in ends.items()):
+        while self._commits:
+            commit = self._commits[0]
+            if any(self._index.position(*place) <= end for place, end in commit.ends.items()):
                 break
-            self._events.popleft()
-            found.extend(
-                event
-                for event in events
-                if self._index.last_version(event.context, event.aggregate_id) < event.version
-            )
-        self._forget_answers()
+            self._commits.popleft()
+            lost = [event for event in commit.events if not self._is_indexed(event)]
+            if lost:
+                found.extend(without_event(event) for event in lost)
+                self._told_elsewhere.extend(commit.answers)
+            else:
+                # The index knows an answer by the event that tells it.
+                for identity in commit.answers:
+                    self._answers.pop(identity, None)
+        self._forget_told_elsewhere()
         return found
 
-    def _forget_answers(self) -> None:
-        """Drop answers, oldest first, that the index knows by now."""
+    def _is_indexed(self, event: NewEvent) -> bool:
+        return self._index.last_version(event.context, event.aggregate_id) >= event.version
+
+    def _forget_told_elsewhere(self) -> None:
+        """Drop answers that no event of their commit tells, oldest first, once the index has them."""
         missed = False
-        while self._answers:
-            identity = next(iter(self._answers))
-            answer = self._answers.pop(identity)
-            if self._index.answer(identity) is None:
-                # To the end with it: one that never comes would hold up all the others.
-                self._answers[identity] = answer
-                if missed:
-                    break
-                missed = True
+        while self._told_elsewhere:
+            identity = self._told_elsewhere.popleft()
+            if self._index.answer(identity) is not None:
+                self._answers.pop(identity, None)
+                continue
+            # To the end with it: one that never comes would hold up all the others.
+            self._told_elsewhere.append(identity)
+            if missed:
+                break
+            missed = True
 
 
 def missing_of(
