@@ -8,6 +8,7 @@ F36 a lane that stands still for 5 s, a process that stands still for less than 
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import psutil
 
@@ -28,6 +29,7 @@ RARE = (
 OFTEN = 150
 """A busy worker passes the places of a transaction about as often in three seconds."""
 DIES_WITHIN_S = 60.0
+TAKEN_WITHIN_S = 20.0
 GRACE_S = 30.0
 STALL_SEEN_S = 4.0
 
@@ -119,6 +121,8 @@ def pause(on: Field, kind: str) -> Fault:
         takers = board.answers_by_others(pid, places)
         # The successors' rebalance and fence come after the session has run out.
         rest(on.session_s * 1.5 + on.chance.random() * 2)
+        with suppress(TimeoutError):
+            until(lambda: board.answers_by_others(pid, places) > takers, TAKEN_WITHIN_S, "takers")
         stopped = state(pid) == psutil.STATUS_STOPPED
         takers = board.answers_by_others(pid, places) - takers
     finally:
