@@ -35,6 +35,8 @@ class Chaos:
     split_batches: bool
     abort_strays: bool
     keep_index: bool
+    slow_start: bool
+    """Commands and results come before the lane's first turn with its places."""
     reads_at_once: int
     weights: dict[str, float]
     speeds: dict[str, float]
@@ -57,6 +59,7 @@ def drawn(random: Random) -> Chaos:
         split_batches=random.random() < 0.5,
         abort_strays=random.random() < 0.5,
         keep_index=random.random() < 0.5,
+        slow_start=random.random() < 0.5,
         reads_at_once=random.choice((1, 3, 10_000)),
         weights={event: some(0.6, 1.0) for event in EVENTS},
         speeds={task: random.choice((0.03, 0.3, 1.0, 1.0)) for task in TASKS},

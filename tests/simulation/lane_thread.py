@@ -53,6 +53,7 @@ class LaneThread:
         self.inbox: list[Callable[[], None]] = []
         self.busy = False
         self.acting = False
+        self.committed = False
         self.ended = ""
         self.broken: Mapping[Place, str] = {}
         self.engine: Engine
@@ -95,15 +96,19 @@ class LaneThread:
         self._note("judged", len(transaction.writes), dict(transaction.offsets))
         result = yield from self._writer.run(transaction)
         if isinstance(result, TransactionError):
-            action = self.lane.failed(result)
+            action, opened = self.lane.failed(result), self._opened
             self._note("failed", result.name, action.value)
+            self._writer.discard()
+            if action is Action.REJOIN:
+                self._read_back.disown()
             self.busy, self.acting = False, True
             yield
-            yield from self._act(action)
+            # A rebalance may have come since: `opened` is what the transaction was run for.
+            yield from self._act(action, opened)
         else:
             self._note("committed", result)
             self.on_settled(self.lane.committed(result))
-            self._reopens = 0
+            self._reopens, self.committed = 0, True
 
     def on_settled(self, settled: Settled) -> None:
         self.engine.on_events(settled.events)
@@ -128,19 +133,14 @@ class LaneThread:
                 self.broken = {**self.broken, place: key}
                 self._note("partition_stopped", place, key)
 
-    def _act(self, action: Action) -> Steps:
-        self._writer.discard()
+    def _act(self, action: Action, opened: Opened | None) -> Steps:
         if action is Action.REJOIN:
-            self._read_back.disown()
             yield from self._writer.connect()
-        else:
-            yield from self._reopen()
+        elif opened is not None:
+            yield from self._reopen(opened)
 
-    def _reopen(self) -> Steps:
+    def _reopen(self, opened: Opened) -> Steps:
         self._reopens += 1
-        opened = self._opened
-        if opened is None:
-            return
         if self._reopens > MAX_REOPENS:
             self.ended = "cannot reopen"
             return
@@ -156,6 +156,7 @@ class LaneThread:
         """Give all places up, when the transaction in flight has ended."""
         yield from self._until_free()
         self._note("closed")
+        self.committed = False
         self._opened = None
         self.lane.close()
         self._read_back.disown()

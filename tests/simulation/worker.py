@@ -64,6 +64,7 @@ class Worker:
         self._broker = network.broker
         self._random = network.random
         self._at_once = network.chaos.reads_at_once
+        self._slow_start = network.chaos.slow_start
         self._fences: list[Steps] = []
         self._fetching = -1
         self.read_back = parts.read_back(network, self.index, self.tailer, slot)
@@ -104,6 +105,11 @@ class Worker:
         return self._thread.busy
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has committed nothing with its places yet."""
+        return not self._thread.committed
+
+    @property
     def ended(self) -> str:
         """Why the process has left by itself."""
         return self._thread.ended
@@ -117,7 +123,7 @@ class Worker:
         up, group = not self._broker.down, self._broker.group
         settled = self.member in group.members and self.generation == group.generation
         found = {
-            "lane": self._lane_has_work or self.lane.waiting,
+            "lane": self._lane_has_work or (self.lane.waiting and not self._starts_slowly()),
             "group": not self.deaf and (not settled or group.rebalancing),
             "fence": bool(self._fences),
             "tail": up and self.read_back.behind,
@@ -156,6 +162,9 @@ class Worker:
     @property
     def _lane_has_work(self) -> bool:
         return self._thread.busy or self._thread.acting or bool(self._thread.inbox)
+
+    def _starts_slowly(self) -> bool:
+        return self._slow_start and self._random.random() < 0.9
 
     def _is_due(self) -> bool:
         due = self.engine.next_due()

@@ -142,7 +142,8 @@ class Writer:
         random.shuffle(actions)
         if chaos.split_batches:
             actions = [part for action in actions for part in _split(action, random)]
-        actions.insert(random.randint(0, len(actions)), [])
+        last = len(actions)
+        actions.insert(random.choice((0, last, random.randint(0, last))), [])
         return actions
 
     def _act(

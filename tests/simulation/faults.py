@@ -1,0 +1,111 @@
+"""What is done to a cluster between two steps; each fault says whether it hit anything."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.log import Content
+from tests.simulation.places import CONTEXTS, PARTITIONS, PLACES, TOPICS, log_of
+from tests.simulation.worker import Worker
+
+
+class Faults:
+    """`counts` = how often each hit; the names are those of `chaos.EVENTS`, but for `zombie`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.counts: Counter[str] = Counter()
+        self._cluster = cluster
+        self._random = cluster.random
+        self._broker = cluster.broker
+        self.by_name: dict[str, Callable[[], bool]] = {
+            "crash": self._crash,
+            "pause": self._pause,
+            "deafen": self._deafen,
+            "expire": self._expire,
+            "stray": cluster.network.stray_arrives,
+            "outage": self._outage,
+            "republish": self._republish,
+            "compact": self._compact,
+            "time_out": self._time_out,
+        }
+
+    def strike(self, name: str) -> None:
+        if self.by_name[name]():
+            self._hit(name)
+
+    def _hit(self, name: str) -> None:
+        self.counts[name] += 1
+        self._cluster.note(name)
+
+    def stops(self, worker: Worker) -> bool:
+        """Whether a worker stops in mid-transaction now, for longer than its session lasts.
+
+        The first transaction of a generation is special: until it is committed, nothing names its
+        author to the others.
+        """
+        often = 0.5 if worker.is_new else 0.02
+        chance = often * self._cluster.chaos.weights["zombie"]
+        if not worker.in_transaction or self._random.random() >= chance:
+            return False
+        if worker.member not in self._cluster.members or self._somebody_sleeps():
+            return False
+        self._hit("zombie")
+        worker.paused = True
+        self._cluster.end_session(worker.member)
+        return True
+
+    def _somebody_sleeps(self) -> bool:
+        return any(worker.paused for worker in self._cluster.workers)
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────
+
+    def _any(self) -> Worker:
+        return self._random.choice(self._cluster.workers)
+
+    def _crash(self) -> bool:
+        self._cluster.restart(self._any())
+        return True
+
+    def _pause(self) -> bool:
+        worker = self._any()
+        worker.paused = not worker.paused
+        return True
+
+    def _deafen(self) -> bool:
+        """A worker does not hear from the group, yet goes on."""
+        worker = self._any()
+        worker.deaf = not worker.deaf
+        return True
+
+    def _expire(self) -> bool:
+        members = sorted(self._cluster.members)
+        if members:
+            self._cluster.end_session(self._random.choice(members))
+        return bool(members)
+
+    # ── broker ───────────────────────────────────────────────────────────────────────────
+
+    def _outage(self) -> bool:
+        self._broker.down = not self._broker.down
+        return True
+
+    def _republish(self) -> bool:
+        """An administrator writes an event again, as redaction does."""
+        name = TOPICS.events(self._random.choice(CONTEXTS)), self._random.randrange(PARTITIONS)
+        records, _ = self._broker.log(name).read(0)
+        if not records:
+            return False
+        record = self._random.choice(records)
+        self._cluster.witness.republished = True
+        self._broker.append(name, Content(record.key, record.value, record.headers))
+        return True
+
+    def _compact(self) -> bool:
+        """The topics' compaction lag of 7 days lets nothing go that is not answered yet."""
+        answered = self._broker.answered
+        gone = [self._broker.log(log_of(p)).compact(answered.get(p, 0)) for p in PLACES]
+        return any(gone)
+
+    def _time_out(self) -> bool:
+        self._broker.now_ms += 10_000
+        return self._broker.expire_transactions() > 0
