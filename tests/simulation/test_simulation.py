@@ -23,7 +23,7 @@ def test_promises_hold_whatever_happens(first: int) -> None:
     assert not broken, [(run.seed, run.violation) for run in broken]
 
 
-@pytest.mark.parametrize("seed", [3, 85, 259])
+@pytest.mark.parametrize("seed", [3, 40, 230])
 def test_a_seed_is_one_run(seed: int) -> None:
     assert len({simulate(seed).digest for _ in range(3)}) == 1
 
