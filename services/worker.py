@@ -239,7 +239,7 @@ class Worker:
         metrics.HANGING.set(self.writer.hanging)
         metrics.BROKEN.set(len(self.lane.broken))
         return {
-            "ready": self.ready and not self.lane.broken,
+            "ready": self.ready and not self.lane.broken and not self.lane.stuck,
             "writer": self.writer_id,
             "partitions": sorted(f"{context}/{number}" for context, number in self.lane.owned),
             "broken": {f"{c}/{n}": key for (c, n), key in self.lane.broken.items()},

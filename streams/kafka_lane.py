@@ -45,6 +45,8 @@ LOOK_S = 1.0
 MAX_REOPENS = 5
 MAX_HANGING = 3
 """Threads that a call of librdkafka does not give back, before a new process is the better try."""
+FENCE_LONG_S = 5.0
+"""Reading millions of events takes longer; the index says so itself."""
 FENCE_WAIT_S = 20.0
 """A broker serves again 3 s after a kill -9; beyond this a new process is the better try."""
 
@@ -93,6 +95,7 @@ class KafkaLane(threading.Thread):
         self._busy_since: float | None = None
         self._stopping = threading.Event()
         self._fencing = threading.Lock()
+        self._fencing_since: float | None = None
         self._opened: _Opened | None = None
         self._reopens = 0
         self._looked = 0.0
@@ -107,6 +110,12 @@ class KafkaLane(threading.Thread):
     @property
     def queued(self) -> int:
         return self._lane.queued
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the fence waits for longer than a sound Kafka makes it wait."""
+        since = self._fencing_since
+        return since is not None and time.monotonic() - since > FENCE_LONG_S
 
     def take(self, generation: int, records: Sequence[CommandRecord]) -> None:
         self._inbox.put(lambda: self._lane.take(generation, records))
@@ -138,7 +147,11 @@ class KafkaLane(threading.Thread):
                 raise Superseded
             self._opened = opened
         with self._fencing:
-            opening = self._fence(opened)
+            self._fencing_since = time.monotonic()
+            try:
+                opening = self._fence(opened)
+            finally:
+                self._fencing_since = None
             self._on_opening(opening.offsets.keys())
             self._tailer.own(opening.offsets, lambda place: self._index.position(*place))
             with self._lock:
