@@ -8,7 +8,7 @@ written again should it be missing there, so nothing rests on the word of a comm
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -74,7 +74,8 @@ class Lane:
         self._states = States(index, judge.codec)
         self._unseen = Unseen(index)
         self._turn: Turn | None = None
-        self._doubtful: Sequence[NewEvent] = ()
+        self._doubtful: Turn | None = None
+        self._again: frozenset[tuple[str, int, int]] = frozenset()
         self._announced = False
         self.repaired = 0
 
@@ -108,8 +109,26 @@ class Lane:
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
-        self._repairs.extend(missing_of(self._doubtful, self._index, last_keys))
-        self._doubtful = ()
+        if self._doubtful is not None:
+            self._learn(self._doubtful, last_keys)
+            self._doubtful = None
+
+    def _learn(self, turn: Turn, last_keys: Mapping[Place, str]) -> None:
+        """Find out what became of a failed turn, now that the log is read to its end.
+
+        Where it was committed in part, its offsets may have been taken over without its refusals
+        and dead letters: then its commands are judged again, whatever the offsets say.
+        """
+        fresh = [event for event in turn.events if event not in turn.repairs]
+        missing = list(missing_of(fresh, self._index, last_keys))
+        self._repairs.extend(missing)
+        untold = [
+            identity
+            for identity, answer in turn.answers.items()
+            if answer.remembered and not answer.versions and self._index.answer(identity) is None
+        ]
+        if missing or untold:
+            self._again = frozenset((c.context, c.partition, c.offset) for c in turn.commands)
 
     def close(self) -> None:
         """Own nothing and know nothing; a running transaction must have ended."""
@@ -119,7 +138,8 @@ class Lane:
         self._give_up(lambda _: True)
         self._states = States(self._index, self._judge.codec)
         self._unseen = Unseen(self._index)
-        self._turn, self._doubtful, self._generation = None, (), -1
+        self._turn, self._doubtful, self._generation = None, None, -1
+        self._again = frozenset()
         self._announced = False
 
     def stop_place(self, place: Place) -> None:
@@ -139,7 +159,7 @@ class Lane:
         """Keys of events that this lane would write in `generation` if the log lacked them."""
         if generation != self._generation:
             return frozenset()
-        held = (*self._repairs, *self._doubtful)
+        held = (*self._repairs, *(self._doubtful.events if self._doubtful else ()))
         return frozenset((*self._unseen.keys(), *(event.key.decode() for event in held)))
 
     # ── input ────────────────────────────────────────────────────────────────────────────
@@ -201,7 +221,7 @@ class Lane:
     def committed(self, ends: Mapping[Place, int]) -> Settled:
         """The transaction is committed; `ends` = reported offset of each place's last event."""
         turn = self._finish()
-        self._announced = True
+        self._announced, self._again = True, frozenset()
         self._states.update(turn.states)
         self._unseen.add(turn.events, ends, turn.answers)
         self._next.update(turn.offsets)
@@ -218,7 +238,7 @@ class Lane:
         self._appends.extendleft(append for append, _ in reversed(turn.appends))
         self._internal.extendleft(reversed(turn.internal))
         self._repairs.extendleft(reversed(turn.repairs))
-        self._doubtful = [event for event in turn.events if event not in turn.repairs]
+        self._doubtful = turn
         if action is Action.REJOIN:
             self.close()
         return action
@@ -234,7 +254,8 @@ class Lane:
         place = record.context, record.partition
         if place not in self._next:
             return
-        if record.offset < turn.offsets.get(place, self._next[place]):
+        behind = record.offset < turn.offsets.get(place, self._next[place])
+        if behind and (*place, record.offset) not in self._again:
             return
         if place in self._parked:
             self._parked.wait_behind(place, record)
@@ -244,14 +265,16 @@ class Lane:
             needs = "pipeline", partition_of(verdict.pipeline_id, self._judge.partitions)
             self._parked.park(place, record, needs, turn.at)
             return
-        turn.apply(record, self._unless_full(record, verdict))
+        self._apply(turn, record, verdict)
 
-    def _unless_full(self, record: CommandRecord, verdict: Verdict) -> Verdict:
-        """What cannot be indexed cannot be answered either; that can be said, and tried again."""
-        if not (self._index.full and isinstance(verdict, Decided)):
-            return verdict
-        what = "the disk of this aggregate's worker is full; free some space and try again"
-        return Rejected(self._judge.unavailable(record, what))
+    def _apply(self, turn: Turn, record: CommandRecord, verdict: Verdict) -> None:
+        if self._index.full and isinstance(verdict, Decided):
+            # What cannot be indexed cannot be answered; this can be said, and tried again.
+            what = "the disk of this aggregate's worker is full; free some space and try again"
+            verdict = Rejected(self._judge.unavailable(record, what))
+        place = record.context, record.partition
+        turn.offsets.setdefault(place, self._next[place])
+        turn.apply(record, verdict)
 
     def _judge_parked(self, turn: Turn, view: TurnView) -> None:
         for place, parked in self._parked:
@@ -263,7 +286,7 @@ class Lane:
                 what = "the pipelines could not be read to their end within 2 s; try again"
                 verdict = Rejected(self._judge.unavailable(parked.record, what))
             self._parked.leave(place)
-            turn.apply(parked.record, self._unless_full(parked.record, verdict))
+            self._apply(turn, parked.record, verdict)
             self._queue.extendleft(reversed(parked.behind))
 
     def _judge_internal(self, turn: Turn, view: TurnView) -> None:

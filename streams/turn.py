@@ -116,7 +116,9 @@ class Turn:
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
         """Take what became of a command, and its offset."""
         self.commands.append(record)
-        self.offsets[record.context, record.partition] = record.offset + 1
+        place = record.context, record.partition
+        # A command that is judged again must not take its partition back.
+        self.offsets[place] = max(record.offset + 1, self.offsets.get(place, 0))
         match verdict:
             case Decided():
                 self._decided(verdict)

@@ -17,7 +17,6 @@ def offsets_alone(worker: Worker, transaction: Transaction) -> None:
         worker.kafka.offsets[place] = offset, transaction.metadata[place]
 
 
-@pytest.mark.xfail(strict=True, reason="only events are written again, refusals are not")
 def test_a_refusal_is_written_again_where_its_offset_was_taken_over() -> None:
     """An EndTxn(commit) came between TxnOffsetCommit and the refusals; then INVALID_TXN_STATE."""
     worker = running()
