@@ -2,16 +2,21 @@
 
 from collections.abc import Collection, Mapping
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from domain.contexts import CONTEXTS
 from streams.commit_metadata import CommitMetadata, parse
 from streams.connection import Connection
 from streams.fence import GroupSeen
+from streams.hanging import end_hanging, stuck
 from streams.kafka_writer import transactional_ids, transactional_producer
 from streams.topics import Topics
 from streams.true_ends import true_ends
 from streams.turn import Place
+
+log = structlog.get_logger("flexcore.group")
 
 ASK_TIMEOUT_S = 5.0
 STABLE_TIMEOUT_S = 1.0
@@ -56,6 +61,25 @@ class KafkaGroup:
         for writer in writers:
             for transactional_id in transactional_ids(writer):
                 transactional_producer(self._connection, transactional_id)
+
+    def end_hanging(self, places: Collection[Place], group: bytes, own: str) -> None:
+        """End transactions that hang on these places, whoever's they are. Raises KafkaException."""
+        partitions = stuck(self._connection, self._topics, places)
+        known = self.seen(self._everything())
+        writers = {own, *(m.transactional_id for m in known.metadata.values()), *known.members}
+        offsets = self._committed(places, "read_uncommitted", ASK_TIMEOUT_S).values()
+        again = [
+            TopicPartition(one.topic, one.partition, max(one.offset, 0), one.metadata)
+            for one in offsets
+        ]
+        ids = [i for writer in sorted(filter(None, writers)) for i in transactional_ids(writer)]
+        log.error("transactions_hang", partitions=partitions, ids=ids)
+        end_hanging(self._connection, partitions, again, group, ids)
+
+    def _everything(self) -> set[Place]:
+        listed = AdminClient(self._connection.client()).list_topics(timeout=ASK_TIMEOUT_S)
+        topics = {context: listed.topics[self._topics.commands(context)] for context in CONTEXTS}
+        return {(context, n) for context, topic in topics.items() for n in topic.partitions}
 
     def ends(self, topic_partitions: Mapping[Place, str]) -> Mapping[Place, int]:
         """The true end of each place. Raises KafkaException."""

@@ -47,6 +47,8 @@ MAX_HANGING = 3
 """Threads that a call of librdkafka does not give back, before a new process is the better try."""
 FENCE_LONG_S = 5.0
 """Reading millions of events takes longer; the index says so itself."""
+HANGING_AFTER_S = 5.0
+"""Without any progress; to end what is merely slow does no harm, its ids are shut out first."""
 FENCE_WAIT_S = 20.0
 """A broker serves again 3 s after a kill -9; beyond this a new process is the better try."""
 
@@ -323,6 +325,7 @@ class KafkaLane(threading.Thread):
             self._tailer.lacking,
         )
         result: Any = None
+        patience = time.monotonic() + HANGING_AFTER_S
         seconds: dict[str, float] = {}
         while True:
             self._check(opened)
@@ -342,6 +345,9 @@ class KafkaLane(threading.Thread):
                 case ReadStable():
                     reached(Failpoint.IN_FENCE_AFTER_SLOTS)
                     result = self._group.stable(action.places)
+                    if result is None and time.monotonic() > patience:
+                        self._end_hanging(opened)
+                        patience = time.monotonic() + HANGING_AFTER_S
                 case ReadEnds():
                     outcomes = {(OUTCOMES, partition) for _, partition in action.places}
                     wanted = {*action.places, *outcomes}
@@ -360,8 +366,24 @@ class KafkaLane(threading.Thread):
         return self._group.ends({place: self._tailer.topic(place) for place in places})
 
     def _await_read(self, ends: Mapping[Place, int], opened: _Opened) -> None:
-        def reached() -> bool:
-            return all(self._index.position(*place) >= end for place, end in ends.items())
+        def read() -> int:
+            return sum(min(self._index.position(*place), end) for place, end in ends.items())
 
-        while not self._tailer.wait_read(reached, timeout_s=0.5):
+        far, patience = read(), time.monotonic() + HANGING_AFTER_S
+        while not self._tailer.wait_read(lambda: read() == sum(ends.values()), timeout_s=0.5):
             self._check(opened)
+            if (now := read()) > far:
+                far, patience = now, time.monotonic() + HANGING_AFTER_S
+            elif time.monotonic() > patience:
+                self._end_hanging(opened)
+                patience = time.monotonic() + HANGING_AFTER_S
+
+    def _end_hanging(self, opened: _Opened) -> None:
+        """Where nothing moves, it may be a transaction that nobody will ever end."""
+        try:
+            self._group.end_hanging(opened.places, opened.group, self._writer_id)
+        except (KafkaException, Unavailable) as error:
+            log.warning("hanging_not_ended", what=str(error))
+        # The same ids were initialized: our own producers are of an older epoch now.
+        self._writer.discard()
+        self._writer.connect()
