@@ -44,8 +44,8 @@ def _no_command_is_torn(witness: Witness) -> None:
 def _everything_is_answered(witness: Witness, *, torn: bool) -> None:
     silent = [sent for sent in witness.sent if sent not in witness.heard]
     if torn:
-        # What a transaction that was decided behind its producer's back lacks is written again if
-        # it is an event; a refusal is not, so its command may stay without an answer.
+        # A refusal that such a transaction lacks is judged again by the worker that wrote it; if
+        # that one is gone, nobody knows of it, and its command stays without an answer.
         silent = [sent for sent in silent if witness.has_made(sent)]
     if silent:
         raise Violation(f"never answered: {silent}")

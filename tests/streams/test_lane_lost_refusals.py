@@ -28,7 +28,7 @@ def test_a_refusal_is_written_again_where_its_offset_was_taken_over() -> None:
     assert worker.said(1) == REFUSED
 
 
-@pytest.mark.xfail(strict=True, reason="only events are looked for after a commit")
+@pytest.mark.xfail(strict=True, reason="a producer that may do so is replaced before")
 def test_a_refusal_that_a_commit_did_not_bring_is_written_again() -> None:
     """An EndTxn(abort) came behind the refusals, and the commit of the rest was reported OK."""
     worker = running()
