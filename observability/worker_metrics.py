@@ -14,7 +14,9 @@ RECYCLED = Gauge(
     "flexcore_producers_recycled", "Times that the producers were replaced since one was doubtful."
 )
 HANGING = Gauge("flexcore_calls_hanging", "Calls of librdkafka that were given up.")
-BROKEN = Gauge("flexcore_partitions_broken", "Partitions that stopped, as their log lacks an event.")
+BROKEN = Gauge(
+    "flexcore_partitions_broken", "Partitions that stopped, as their log lacks an event."
+)
 CONFLICTS = Gauge("flexcore_event_conflicts", "Versions that stand in the log with two contents.")
 GAPS = Gauge("flexcore_event_gaps", "Partitions in which a version is missing.")
 QUEUED = Gauge("flexcore_lane_queued", "Commands that wait for the lane.")

@@ -88,7 +88,7 @@ class HostConsumer(driver.Consumer):
             self._collapse(records)
         return records, active
 
-    def _collapse(self, records: dict[TP, list[Any]]) -> None:
+    def _collapse(self, records: Any) -> None:
         """Make one message of each partition's records, or of a whole transactional topic's."""
         gathered: dict[str, list[Any]] = {}
         for tp in [

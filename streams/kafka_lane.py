@@ -9,22 +9,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
 
 from domain.errors import Unavailable
 from streams.appends import Append
-from streams.broker_wait import until_answered
 from streams.error_table import Action, TransactionError
 from streams.failpoints import Failpoint, reached
-from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
+from streams.kafka_fence import KafkaFence, Opened
 from streams.kafka_group import KafkaGroup
-from streams.kafka_tailer import OUTCOMES, KafkaTailer
+from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
 from streams.lane import Lane
 from streams.stream_index import StreamIndex
@@ -47,19 +43,6 @@ MAX_HANGING = 3
 """Threads that a call of librdkafka does not give back, before a new process is the better try."""
 FENCE_LONG_S = 5.0
 """Reading millions of events takes longer; the index says so itself."""
-HANGING_AFTER_S = 5.0
-"""Without any progress; to end what is merely slow does no harm, its ids are shut out first."""
-FENCE_WAIT_S = 20.0
-"""A broker serves again 3 s after a kill -9; beyond this a new process is the better try."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Opened:
-    """What is to be open now; compared by identity, so that a later opening supersedes it."""
-
-    generation: int
-    group: bytes
-    places: Collection[Place]
 
 
 class Superseded(Exception):
@@ -86,9 +69,8 @@ class KafkaLane(threading.Thread):
         self._lane = lane
         self._index = index
         self._writer = writer
-        self._group = group
         self._tailer = tailer
-        self._writer_id = writer_id
+        self._fence = KafkaFence(index, writer, group, tailer, writer_id)
         self._on_opening = on_opening
         self._on_settled = on_settled
         self._on_commit_s = on_commit_s
@@ -98,7 +80,7 @@ class KafkaLane(threading.Thread):
         self._stopping = threading.Event()
         self._fencing = threading.Lock()
         self._fencing_since: float | None = None
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._reopens = 0
         self._looked = 0.0
         self.broken: Mapping[Place, str] = {}
@@ -141,9 +123,9 @@ class KafkaLane(threading.Thread):
         """Fence and open. Raises Superseded where another rebalance came, else KafkaException or
         Unavailable where Kafka does not answer.
         """
-        self._open(self._opened, _Opened(generation, group, tuple(places)))
+        self._open(self._opened, Opened(generation, group, tuple(places)))
 
-    def _open(self, before: _Opened | None, opened: _Opened) -> None:
+    def _open(self, before: Opened | None, opened: Opened) -> None:
         with self._lock:
             if self._opened is not before:
                 raise Superseded
@@ -151,7 +133,9 @@ class KafkaLane(threading.Thread):
         with self._fencing:
             self._fencing_since = time.monotonic()
             try:
-                opening = self._fence(opened)
+                opening = self._fence.run(
+                    opened, self._lane.unseen(opened.generation), lambda: self._check(opened)
+                )
             finally:
                 self._fencing_since = None
             self._on_opening(opening.offsets.keys())
@@ -166,7 +150,7 @@ class KafkaLane(threading.Thread):
         for place, key in opening.broken.items():
             self._broken(place, key)
 
-    def _check(self, opened: _Opened) -> None:
+    def _check(self, opened: Opened) -> None:
         if self._opened is not opened:
             raise Superseded
 
@@ -253,7 +237,7 @@ class KafkaLane(threading.Thread):
 
     def _look_up_ends(self) -> None:
         try:
-            for place, end in self._ends(self._lane.wanted_ends()).items():
+            for place, end in self._fence.ends(self._lane.wanted_ends()).items():
                 self._lane.on_end(place, end)
         except KafkaException as error:
             # What is parked is answered `unavailable` when its time is up.
@@ -264,7 +248,7 @@ class KafkaLane(threading.Thread):
         action: Action,
         error: TransactionError,
         transaction: Transaction,
-        opened: _Opened | None,
+        opened: Opened | None,
     ) -> None:
         """`opened` is what the transaction was run for: a rebalance may have come since."""
         log.warning(
@@ -289,7 +273,7 @@ class KafkaLane(threading.Thread):
         except KafkaException as error:
             log.warning("not_aborted", what=str(error))
 
-    def _reopen(self, opened: _Opened | None) -> None:
+    def _reopen(self, opened: Opened | None) -> None:
         """The fence again, which makes new producers and learns by reading what became of this."""
         self._reopens += 1
         if opened is None:
@@ -298,7 +282,7 @@ class KafkaLane(threading.Thread):
             log.error("lane_cannot_reopen", attempts=self._reopens)
             os._exit(EXIT_STUCK)
         try:
-            again = _Opened(opened.generation, opened.group, opened.places)
+            again = Opened(opened.generation, opened.group, opened.places)
             self._open(opened, again)
         except Superseded:
             log.info("reopening_superseded")
@@ -312,78 +296,3 @@ class KafkaLane(threading.Thread):
             if since is not None and time.monotonic() - since > WATCHDOG_S:
                 log.critical("lane_stuck", seconds=round(time.monotonic() - since))
                 os._exit(EXIT_STUCK)
-
-    # ── the fence's actions ──────────────────────────────────────────────────────────────
-
-    def _fence(self, opened: _Opened) -> Opening:
-        self._writer.connect()
-        steps = fence(
-            opened.places,
-            self._writer_id,
-            self._index,
-            self._lane.unseen(opened.generation),
-            self._tailer.lacking,
-        )
-        result: Any = None
-        patience = time.monotonic() + HANGING_AFTER_S
-        seconds: dict[str, float] = {}
-        while True:
-            self._check(opened)
-            try:
-                action = steps.send(result)
-            except StopIteration as done:
-                opening: Opening = done.value
-                log.info("fence_passed", seconds=seconds)
-                return opening
-            began = time.monotonic()
-            match action:
-                case ReadGroup():
-                    result = self._answered(partial(self._group.seen, opened.places))
-                case FenceSlots():
-                    log.warning("fencing", writers=sorted(action.writers))
-                    self._group.fence(action.writers)
-                case ReadStable():
-                    reached(Failpoint.IN_FENCE_AFTER_SLOTS)
-                    result = self._group.stable(action.places)
-                    if result is None and time.monotonic() > patience:
-                        self._end_hanging(opened)
-                        patience = time.monotonic() + HANGING_AFTER_S
-                case ReadEnds():
-                    outcomes = {(OUTCOMES, partition) for _, partition in action.places}
-                    wanted = {*action.places, *outcomes}
-                    result = self._answered(partial(self._ends, wanted))
-                case AwaitRead():
-                    self._await_read(action.ends, opened)
-            seconds[type(action).__name__] = round(time.monotonic() - began, 3)
-
-    def _answered(self, ask: Callable[[], Any]) -> Any:
-        """What the group says, asked again while its coordinator or a leader moves."""
-        return until_answered(ask, time.monotonic() + FENCE_WAIT_S)
-
-    def _ends(self, places: Collection[Place]) -> Mapping[Place, int]:
-        if not places:
-            return {}
-        return self._group.ends({place: self._tailer.topic(place) for place in places})
-
-    def _await_read(self, ends: Mapping[Place, int], opened: _Opened) -> None:
-        def read() -> int:
-            return sum(min(self._index.position(*place), end) for place, end in ends.items())
-
-        far, patience = read(), time.monotonic() + HANGING_AFTER_S
-        while not self._tailer.wait_read(lambda: read() == sum(ends.values()), timeout_s=0.5):
-            self._check(opened)
-            if (now := read()) > far:
-                far, patience = now, time.monotonic() + HANGING_AFTER_S
-            elif time.monotonic() > patience:
-                self._end_hanging(opened)
-                patience = time.monotonic() + HANGING_AFTER_S
-
-    def _end_hanging(self, opened: _Opened) -> None:
-        """Where nothing moves, it may be a transaction that nobody will ever end."""
-        try:
-            self._group.end_hanging(opened.places, opened.group, self._writer_id)
-        except (KafkaException, Unavailable) as error:
-            log.warning("hanging_not_ended", what=str(error))
-        # The same ids were initialized: our own producers are of an older epoch now.
-        self._writer.discard()
-        self._writer.connect()

@@ -326,7 +326,7 @@ class KafkaTailer(threading.Thread):
             log.warning("answered_positions_not_committed", what=str(error))
 
 
-def _exit(error: KafkaError, _: Any) -> None:
+def _exit(error: KafkaError | None, _: Any) -> None:
     """Only failures are reported."""
-    log.error("answer_not_delivered", what=error.str())
+    log.error("answer_not_delivered", what=None if error is None else error.str())
     os._exit(70)

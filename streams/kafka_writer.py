@@ -216,7 +216,7 @@ class KafkaWriter:
         for number, write in enumerate(transaction.writes):
             place = reporting.get(number)
             report = {} if place is None else {"on_delivery": _reporter(place, ends)}
-            headers = write.headers if type(write.headers) is list else list(write.headers)
+            headers: Any = write.headers if type(write.headers) is list else [*write.headers]
             producer.produce(
                 write.topic,
                 value=write.value,
