@@ -144,6 +144,8 @@ index = opened(Path(sys.argv[1]), write_every_s=0.001)
 for version in range(1, 1_000_000):
     take(index, event(version))
     if version == 500:
+        # Its thread may not have had a turn yet.
+        index.flush()
         print("running", flush=True)
 """
 
