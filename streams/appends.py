@@ -16,6 +16,7 @@ from streams.event_store import Part, Place
 from streams.judging import View, version_conflict
 from streams.new_events import Home, Source, new_events
 from streams.records import Identity
+from streams.topics import partition_of
 from streams.verdicts import Decided
 
 SOURCE = b"flexcore/append"
@@ -73,8 +74,19 @@ def known_append(append: Append, view: View) -> Mapping[str, Answer] | None:
     return found or None
 
 
-def checked(append: Append) -> Append:
-    """The append itself. Raises Invalid for one that can never be written."""
+def new_append(
+    context: str,
+    parts: Sequence[Part],
+    append_id: uuid.UUID,
+    partitions: int,
+    on_done: Callable[[Result], None],
+) -> Append:
+    """An append to the partition that its parts share. Raises Invalid for one that cannot be."""
+    homes = sorted({partition_of(part.aggregate_id, partitions) for part in parts})
+    if len(homes) != 1:
+        what = f"the aggregates stand on the partitions {homes}; one append takes one"
+        raise Invalid("append.invalid", what)
+    append = Append(context, homes[0], tuple(parts), append_id, on_done)
     allowed = CONTEXTS[append.context].events
     foreign = [e for part in append.parts for e in part.events if not isinstance(e, allowed)]
     if foreign:

@@ -7,75 +7,44 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import datetime
 
-from domain.errors import FlexCoreError, Invalid, Unavailable
-from streams.appends import Append, Result, checked, not_owned
-from streams.event_store import (
-    MAX_READ,
-    Appended,
-    EventFeed,
-    EventReader,
-    Part,
-    Selection,
-    Slice,
-)
+from domain.errors import FlexCoreError, Unavailable
+from streams.appends import Append, Result, new_append, not_owned
+from streams.connection import Connection
+from streams.event_store import Appended, Part
+from streams.index_event_reader import IndexEventReader
 from streams.kafka_lane import KafkaLane
 from streams.kafka_tailer import KafkaTailer
 from streams.positions import position_text
 from streams.stream_index import StreamIndex
-from streams.topics import partition_of
+from streams.topics import Topics
 
 APPEND_WITHIN_S = 10.0
 """A commit takes milliseconds, a hand-over to another worker at most this."""
 
 
-class LaneEventStore:
-    """Writes what its worker owns; reads whatever `reader` reads."""
+class LaneEventStore(IndexEventReader):
+    """Writes what its worker owns."""
 
     def __init__(
         self,
-        lane: KafkaLane,
+        connection: Connection,
+        topics: Topics,
         index: StreamIndex,
+        lane: KafkaLane,
         tailer: KafkaTailer,
-        reader: EventReader,
         *,
         partitions: int,
     ) -> None:
+        super().__init__(connection, topics, index, partitions=partitions)
         self._lane = lane
-        self._index = index
         self._tailer = tailer
-        self._reader = reader
-        self._partitions = partitions
-
-    async def read(
-        self,
-        context: str,
-        aggregate_id: str,
-        from_version: int = 1,
-        limit: int = MAX_READ,
-        *,
-        to_version: int | None = None,
-        at: datetime | None = None,
-    ) -> Slice:
-        return await self._reader.read(
-            context, aggregate_id, from_version, limit, to_version=to_version, at=at
-        )
-
-    def read_all(self, selection: Selection, *, live: bool = False) -> EventFeed:
-        return self._reader.read_all(selection, live=live)
 
     async def append(
         self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID
     ) -> Appended:
-        homes = {partition_of(part.aggregate_id, self._partitions) for part in parts}
-        if len(homes) != 1:
-            raise Invalid(
-                "append.invalid",
-                f"the aggregates stand on the partitions {sorted(homes)}; one append takes one",
-            )
         done: Future[Result] = Future()
-        append = checked(Append(context, homes.pop(), tuple(parts), append_id, done.set_result))
+        append = new_append(context, parts, append_id, self._partitions, done.set_result)
         self._lane.append(append)
         return await asyncio.to_thread(self._settled, append, done)
 

@@ -13,7 +13,7 @@ from domain.errors import FlexCoreError, Invalid
 from domain.pipeline.pipeline import Pipeline
 from schemas.codec import Codec
 from streams.answers import Answer
-from streams.appends import Append, checked, judge_append, known_append
+from streams.appends import Append, judge_append, known_append, new_append
 from streams.event_store import MAX_READ, Appended, Part, Place, Selection, Slice
 from streams.memory_event_feed import MemoryEventFeed
 from streams.memory_stream_index import MemoryStreamIndex
@@ -22,7 +22,6 @@ from streams.records import EventRecord, Identity, header_map
 from streams.slices import Cut, slice_of
 from streams.states import States
 from streams.times import begun_ms
-from streams.topics import partition_of
 from streams.verdicts import NewEvent
 
 PARTITIONS = 8
@@ -107,13 +106,7 @@ class MemoryEventStore:
     async def append(
         self, context: str, parts: Sequence[Part], *, append_id: uuid.UUID
     ) -> Appended:
-        homes = {partition_of(part.aggregate_id, PARTITIONS) for part in parts}
-        if len(homes) != 1:
-            raise Invalid(
-                "append.invalid",
-                f"the aggregates stand on the partitions {sorted(homes)}; one append takes one",
-            )
-        append = checked(Append(context, homes.pop(), tuple(parts), append_id, lambda _: None))
+        append = new_append(context, parts, append_id, PARTITIONS, lambda _: None)
         answers = known_append(append, self._view) or self._written(append)
         versions = {name: answer.versions for name, answer in answers.items()}
         last = [self._index.event(context, name, made[-1]) for name, made in versions.items()]

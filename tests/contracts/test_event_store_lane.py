@@ -8,7 +8,6 @@ import pytest
 
 from streams import topics_admin
 from streams.connection import Connection
-from streams.index_event_reader import IndexEventReader
 from streams.kafka_command_bus import KafkaCommandBus
 from streams.lane_event_store import LaneEventStore
 from streams.topics import Topics
@@ -37,8 +36,9 @@ class TestLaneEventStore(EventReaderContract, EventFeedContract, EventAppendCont
     @pytest.fixture
     def world(self, lane: Laned) -> Iterator[World[LaneEventStore]]:
         connection, topics, codec = lane.connection, lane.topics, lane.codec
-        reader = IndexEventReader(connection, topics, lane.index, partitions=PARTITIONS)
-        store = LaneEventStore(lane.lane, lane.index, lane.tailer, reader, partitions=PARTITIONS)
+        store = LaneEventStore(
+            connection, topics, lane.index, lane.lane, lane.tailer, partitions=PARTITIONS
+        )
         bus = KafkaCommandBus(connection, topics, codec, partitions=PARTITIONS)
         with asyncio.Runner() as runner:
             runner.run(bus.start(lambda: pytest.fail("the reader died")))
