@@ -52,6 +52,7 @@ log = structlog.get_logger("flexcore.worker")
 HOST = "127.0.0.1"
 STOP_S = 20.0
 EXPIRE_EVERY_S = 60.0
+CATCH_UP_POLL_S = 0.02
 STEPS_PER_CHILD = 4
 """Steps with the plugin host per child: enough that none waits for work, few to deliver again."""
 
@@ -165,6 +166,8 @@ class Worker:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._end, ended)
         app = self._app()
+        while self.behind.catches_up() and not ended.is_set():
+            await asyncio.sleep(CATCH_UP_POLL_S)
         async with faust_app_running(app):
             watch = asyncio.create_task(_watch(app))
             await ended.wait()

@@ -25,6 +25,8 @@ from streams.turn import Place
 log = structlog.get_logger("flexcore.index")
 
 TELL_EVERY_S = 3.0
+STANDSTILL_S = 5.0
+"""A reader that gets on at all gets on within this; one that does not is the fence's business."""
 
 
 class _Droppable(StreamIndex, Protocol):
@@ -60,7 +62,8 @@ class Behind:
     def __init__(self, index: StreamIndex, ends: Mapping[Place, int]) -> None:
         self._index = index
         self._ends = ends
-        self._total = self._left()
+        self._total = self._least = self._left()
+        self._moved = time.monotonic()
 
     def _left(self) -> int:
         return sum(max(end - self._index.position(*place), 0) for place, end in self._ends.items())
@@ -69,6 +72,13 @@ class Behind:
         """`43 %`, or `current` once it has been read to the end."""
         left = self._left()
         return f"{100 * (self._total - left) // self._total} %" if left else "current"
+
+    def catches_up(self) -> bool:
+        """Whether it is behind and gets on: then whoever serves its partitions had better go on."""
+        left, now = self._left(), time.monotonic()
+        if left < self._least:
+            self._least, self._moved = left, now
+        return left > 0 and now - self._moved < STANDSTILL_S
 
     def tell(self, ending: threading.Event) -> None:
         """Log the progress until it is over."""

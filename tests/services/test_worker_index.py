@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from services import worker_index
 from services.worker_index import Behind, drop_what_the_log_lost, open_index
 from streams import topics_admin
 from streams.connection import Connection
@@ -38,6 +39,19 @@ def test_it_tells_how_much_of_what_was_there_at_the_start_is_read() -> None:
     index.advance("pipeline", 0, 300)
     index.advance("pipeline", 1, 100)
     assert behind.text() == "current"
+
+
+def test_it_catches_up_as_long_as_it_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = MemoryStreamIndex()
+    behind = Behind(index, {("pipeline", 0): 200})
+    assert behind.catches_up()
+    monkeypatch.setattr(worker_index, "STANDSTILL_S", 0.0)
+    assert not behind.catches_up(), "what stands still is not waited for"
+    monkeypatch.undo()
+    index.advance("pipeline", 0, 199)
+    assert behind.catches_up()
+    index.advance("pipeline", 0, 200)
+    assert not behind.catches_up()
 
 
 @pytest.mark.kafka
