@@ -166,7 +166,7 @@ class Worker:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._end, ended)
         app = self._app()
-        while self.behind.catches_up() and not ended.is_set():
+        while self.behind.catches_up() and not ended.is_set():  # noqa: ASYNC110 - a thread reads
             await asyncio.sleep(CATCH_UP_POLL_S)
         async with faust_app_running(app):
             watch = asyncio.create_task(_watch(app))
