@@ -51,6 +51,7 @@ log = structlog.get_logger("flexcore.worker")
 
 HOST = "127.0.0.1"
 STOP_S = 20.0
+LEAVE_S = 3.0
 EXPIRE_EVERY_S = 60.0
 CATCH_UP_POLL_S = 0.02
 STEPS_PER_CHILD = 4
@@ -176,7 +177,11 @@ class Worker:
             self._ending.set()
             await asyncio.to_thread(self.lane.stop)
             await asyncio.to_thread(self.engine.own, ())
-            await leave_group(app)
+            try:
+                await asyncio.wait_for(leave_group(app), LEAVE_S)
+            except TimeoutError:
+                # In the middle of a rebalance; the group notices by itself.
+                log.warning("left_without_a_word")
         await asyncio.to_thread(self.tailer.stop)
         await asyncio.to_thread(self.index.close)
         self.plugins.close()
