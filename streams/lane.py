@@ -76,6 +76,7 @@ class Lane:
         self._turn: Turn | None = None
         self._doubtful: Turn | None = None
         self._again: frozenset[tuple[str, int, int]] = frozenset()
+        self._untold: set[bytes] = set()
         self._announced = False
         self.repaired = 0
 
@@ -109,9 +110,12 @@ class Lane:
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
+        self._repairs.extend(self._unseen.missing())
         if self._doubtful is not None:
             self._learn(self._doubtful, last_keys)
             self._doubtful = None
+        # The engine has just read anew what the log holds, so it knows nothing of these.
+        self._untold = {event.key for event in self._repairs}
 
     def _learn(self, turn: Turn, last_keys: Mapping[Place, str]) -> None:
         """Find out what became of a failed turn, now that the log is read to its end.
@@ -139,7 +143,7 @@ class Lane:
         self._states = States(self._index, self._judge.codec)
         self._unseen = Unseen(self._index)
         self._turn, self._doubtful, self._generation = None, None, -1
-        self._again = frozenset()
+        self._again, self._untold = frozenset(), set()
         self._announced = False
 
     def stop_place(self, place: Place) -> None:
@@ -226,6 +230,7 @@ class Lane:
         self._unseen.add(turn.events, ends, turn.answers)
         self._next.update(turn.offsets)
         self._last_key.update(turn.last_keys())
+        self._untold.difference_update(event.key for event in turn.repairs)
         return turn.settled()
 
     def failed(self, error: TransactionError) -> Action:
@@ -334,11 +339,11 @@ class Lane:
                 continue
             self.repaired += 1
             log.error("committed_event_missing", key=event.key.decode(), repaired=True)
-            turn.repair(event, offset)
-            if event.event is not None:
-                # Of a transaction in doubt: nobody knows this event or its command's answer yet.
-                context = CONTEXTS[event.context]
-                _, state = view.state(context, event.aggregate_id)
+            turn.repair(event, offset, told=event.key not in self._untold)
+            # Of a transaction in doubt, nobody has taken this event into a state yet.
+            context = CONTEXTS[event.context]
+            version, state = view.state(context, event.aggregate_id)
+            if version < event.version:
                 after = context.decider.evolve(state, event.event)
                 turn.states[event.context, event.aggregate_id] = event.version, after
 

@@ -85,6 +85,7 @@ class Turn:
     commands: list[CommandRecord] = field(default_factory=list)
     internal: list[InternalCommand] = field(default_factory=list)
     repairs: list[NewEvent] = field(default_factory=list)
+    told: set[bytes] = field(default_factory=set)
     appends: list[tuple[Append, Mapping[str, Answer]]] = field(default_factory=list)
     size_bytes: int = 0
     refused: int = 0
@@ -105,7 +106,9 @@ class Turn:
 
     def settled(self) -> Settled:
         """What it was, once it is committed; an event of an earlier commit is no news."""
-        news = [event for event in self.events if event.event is not None]
+        news = self.events
+        if self.told:
+            news = [event for event in self.events if event.key not in self.told]
         return Settled(news, self.appends, len(self.commands), self.refused, self.dead)
 
     def last_keys(self) -> dict[Place, str]:
@@ -151,9 +154,11 @@ class Turn:
         for one in decided:
             self._decided(one)
 
-    def repair(self, event: NewEvent, offset: int) -> None:
-        """Write a committed event again that the log turned out to lack."""
+    def repair(self, event: NewEvent, offset: int, *, told: bool) -> None:
+        """Write a committed event again that the log lacks; `told` = the engine knows of it."""
         self.repairs.append(event)
+        if told:
+            self.told.add(event.key)
         self.offsets.setdefault((event.context, event.partition), offset)
         self._event(event)
         answer = written_answer(event)
@@ -227,8 +232,3 @@ def written_answer(event: NewEvent) -> Answer | None:
     named = event.context, event.aggregate_id, event.version
     answer = answer_of(EventRecord(*named, *place, event.value, header_map(event.headers)))
     return None if answer is None else replace(answer, position="")
-
-
-def without_event(event: NewEvent) -> NewEvent:
-    """The wire form alone, for what waits to be seen in the log."""
-    return replace(event, event=None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from streams.answers import Answer
 from streams.records import Identity, header_map, text
 from streams.stream_index import StreamIndex
-from streams.turn import Place, without_event
+from streams.turn import Place
 from streams.verdicts import NewEvent
 
 
@@ -72,7 +72,7 @@ class Unseen:
             self._commits.popleft()
             lost = [event for event in commit.events if not self._is_indexed(event)]
             if lost:
-                found.extend(without_event(event) for event in lost)
+                found.extend(lost)
                 self._told_elsewhere.extend(commit.answers)
             else:
                 # The index knows an answer by the event that tells it.

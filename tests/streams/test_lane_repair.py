@@ -166,3 +166,20 @@ def test_what_became_visible_of_a_failed_transaction_is_not_decided_again() -> N
     worker.work()
     assert worker.index.last_version("pipeline", P) == 3
     assert set(worker.said(3)) == {"accepted"}
+
+
+def test_what_was_missing_when_the_engine_read_anew_is_told_to_it_again() -> None:
+    worker = running(active=True)
+    worker.send(execute(E, P), 3)
+    lose(worker, worker.judged())
+    worker.send(create(Q), 4)
+    worker.judged()
+    assert worker.fail("_TIMED_OUT") is Action.REOPEN
+    worker.reopen()
+    worker.settled.clear()
+    worker.work()
+    told = [event.key for settled in worker.settled for event in settled.events]
+    assert [key.decode() for key in told if key.startswith(E.encode())] == [
+        f"{E}#000000000001",
+        f"{E}#000000000002",
+    ]
