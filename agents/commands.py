@@ -64,7 +64,9 @@ def host_commands(
             coordinator.member_id,
             coordinator._group_instance_id,
         )
-        await _open(lane, places, coordinator.generation, group, on_ready)
+        # Taken here, on the loop that closes: in a thread's queue a rebalance may overtake it.
+        closings = lane.closings
+        await _open(lane, places, coordinator.generation, group, closings, on_ready)
 
     app.before_revocation = close
     # Awaited by Faust before it seeks to the committed offsets and lets records flow.
@@ -76,11 +78,12 @@ async def _open(
     places: list[tuple[str, int]],
     generation: int,
     group: bytes,
+    closings: int,
     on_ready: Callable[[bool], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     try:
-        await loop.run_in_executor(None, lane.open_places, places, generation, group)
+        await loop.run_in_executor(None, lane.open_places, places, generation, group, closings)
     except Superseded:
         log.info("fence_superseded", generation=generation)
         return

@@ -84,6 +84,7 @@ class KafkaLane(threading.Thread):
         self._reopens = 0
         self._looked = 0.0
         self.broken: Mapping[Place, str] = {}
+        self.closings = 0
 
     # ── from other threads ───────────────────────────────────────────────────────────────
 
@@ -114,22 +115,28 @@ class KafkaLane(threading.Thread):
     def close(self) -> None:
         """Give all places up; returns when the transaction in flight has ended."""
         with self._lock:
+            self.closings += 1
             self._opened = None
             self._lane.close()
         self._tailer.disown()
         reached(Failpoint.AFTER_REVOCATION)
 
-    def open_places(self, places: Collection[Place], generation: int, group: bytes) -> None:
-        """Fence and open. Raises Superseded where another rebalance came, else KafkaException or
-        Unavailable where Kafka does not answer.
-        """
-        self._open(self._opened, Opened(generation, group, tuple(places)))
+    def open_places(
+        self, places: Collection[Place], generation: int, group: bytes, closings: int
+    ) -> None:
+        """Fence and open; `closings` as they were when the group gave these places.
 
-    def _open(self, before: Opened | None, opened: Opened) -> None:
+        Raises Superseded where another rebalance came, else KafkaException or Unavailable where
+        Kafka does not answer.
+        """
+        opened = Opened(generation, group, tuple(places))
         with self._lock:
-            if self._opened is not before:
+            if self.closings != closings:
                 raise Superseded
             self._opened = opened
+        self._open(opened)
+
+    def _open(self, opened: Opened) -> None:
         with self._fencing:
             self._fencing_since = time.monotonic()
             try:
@@ -283,7 +290,10 @@ class KafkaLane(threading.Thread):
             os._exit(EXIT_STUCK)
         try:
             again = Opened(opened.generation, opened.group, opened.places)
-            self._open(opened, again)
+            with self._lock:
+                self._check(opened)
+                self._opened = again
+            self._open(again)
         except Superseded:
             log.info("reopening_superseded")
         except (KafkaException, Unavailable) as error:

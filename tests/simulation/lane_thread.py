@@ -68,6 +68,7 @@ class LaneThread:
         self._reopens = 0
         self._looked_ms = 0
         self._opened: Opened | None = None
+        self.closings = 0
 
     @property
     def generation(self) -> int:
@@ -146,7 +147,10 @@ class LaneThread:
             return
         try:
             again = Opened(opened.generation, opened.group, opened.places)
-            yield from self._open(opened, again)
+            yield from self._until_free()
+            self._check(opened)
+            self._opened = again
+            yield from self._open(again)
         except Superseded:
             return
 
@@ -156,20 +160,21 @@ class LaneThread:
         """Give all places up, when the transaction in flight has ended."""
         yield from self._until_free()
         self._note("closed")
+        self.closings += 1
         self.committed = False
         self._opened = None
         self.lane.close()
         self._read_back.disown()
 
-    def open_places(self, opened: Opened) -> Steps:
+    def open_places(self, opened: Opened, closings: int) -> Steps:
         """Fence and open. Raises Superseded."""
-        yield from self._open(self._opened, opened)
-
-    def _open(self, before: Opened | None, opened: Opened) -> Steps:
         yield from self._until_free()
-        if self._opened is not before:
+        if self.closings != closings:
             raise Superseded
         self._opened = opened
+        yield from self._open(opened)
+
+    def _open(self, opened: Opened) -> Steps:
         while self._fencing:
             yield
         self._fencing = True

@@ -225,11 +225,12 @@ class Worker:
                 self.generation = group.generation
                 metadata = group_bytes(self.generation, self.member)
                 places = group.assigned[self.member]
-                self._fences.append(self._open(Opened(self.generation, metadata, places)))
+                opened = Opened(self.generation, metadata, places)
+                self._fences.append(self._open(opened, self._thread.closings))
 
-    def _open(self, opened: Opened) -> Steps:
+    def _open(self, opened: Opened, closings: int) -> Steps:
         try:
-            yield from self._thread.open_places(opened)
+            yield from self._thread.open_places(opened, closings)
         except Superseded:
             return
         yield

@@ -117,7 +117,7 @@ def _join(
         assert time.monotonic() < deadline, "not joined"
     group = bytes(consumer.consumer_group_metadata())
     places = [(names[one.topic], one.partition) for one in consumer.assignment()]
-    lane.open_places(places, 1, group)
+    lane.open_places(places, 1, group, lane.closings)
     early = [] if first is None else [first]
 
     def run() -> None:
