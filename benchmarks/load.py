@@ -120,11 +120,14 @@ class Load:
         self._sent.clear()
         return run
 
-    def _send(self) -> None:
+    def _next(self) -> tuple[int, str, int]:
+        """(slot, pipeline, version to expect) of the next command."""
         number = self._number % AGGREGATES
+        return number, f"bench-{self._run_id}-{number}", self._versions[number]
+
+    def _send(self) -> None:
+        number, aggregate_id, version = self._next()
         self._number += 1
-        aggregate_id = f"bench-{self._run_id}-{number}"
-        version = self._versions[number]
         self._versions[number] += 1
         kind: Any = RevisePipeline if version else CreatePipeline
         value = self._codec.encode(kind(aggregate_id, f"name {self._number}", "", _DEFINITION))
