@@ -61,7 +61,8 @@ async def _read_twice(
 
     async def take(stream: Any) -> None:
         async for batch in stream:
-            found[batch.partition] += [record.offset for record in batch.records]
+            for record in batch.records:
+                found[record.partition].append(record.offset)
             if all(offsets.count(2) for offsets in found.values()):
                 seen.set()
 
