@@ -13,9 +13,10 @@ from confluent_kafka import KafkaException
 
 from domain.contexts import CONTEXTS
 from domain.errors import Unavailable
+from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.faust_host import Batch, HostApp, UntouchedSchema
 from streams.group_metadata import group_metadata
-from streams.kafka_lane import EXIT_INTERNAL, KafkaLane, Superseded
+from streams.kafka_lane import KafkaLane, Superseded
 from streams.topics import Topics
 from streams.verdicts import CommandRecord
 
@@ -89,7 +90,7 @@ async def _open(
         return
     except (KafkaException, Unavailable):
         log.exception("fence_failed", generation=generation)
-        os._exit(70)
+        os._exit(EXIT_STUCK)
     except Exception:
         log.exception("fence_died", generation=generation)
         os._exit(EXIT_INTERNAL)

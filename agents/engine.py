@@ -36,6 +36,7 @@ from plugins.step_call import Failed, StepCall, StepResult
 from plugins.step_call import Succeeded as StepSucceeded
 from plugins.templates import render
 from schemas.codec import Codec
+from streams.exit_codes import EXIT_STUCK
 from streams.records import DEFAULT_TENANT, NAMESPACE, text
 from streams.stream_index import StreamIndex
 from streams.topics import partition_of
@@ -132,7 +133,7 @@ class Engine:
         self._inbox.put(own)
         if not done.wait(OWN_TIMEOUT_S):
             log.critical("engine_stuck", seconds=OWN_TIMEOUT_S)
-            os._exit(70)
+            os._exit(EXIT_STUCK)
 
     def run(self, stopping: threading.Event) -> None:
         """The thread's body."""

@@ -5,21 +5,15 @@
 
 import os
 import platform
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
-
+from benchmarks.bare_topics import bare_topics
+from benchmarks.event_count import EventCount
 from benchmarks.load import Load, Run, spread
 from streams import topics_admin
 from streams.connection import Connection
-from streams.kafka_group import KafkaGroup
 from streams.registry import load_registry
 from streams.topics import Topics
 
@@ -41,9 +35,8 @@ def measure(
     with _client(connection, Topics(prefix)) as ours:
         if not bare:
             yield from (_measured("commands", ours, n, seconds, runs) for n in in_flight)
-            _count(connection, Topics(prefix), ours)
             return
-        with _bare_loop(connection) as theirs:
+        with bare_topics(connection) as topics, _client(connection, topics) as theirs:
             for number in in_flight:
                 pairs = [
                     (_run(ours, number, seconds), _run(theirs, number, seconds))
@@ -82,57 +75,14 @@ def _result(name: str, number: int, seconds: float, runs: Sequence[Run]) -> dict
 
 @contextmanager
 def _client(connection: Connection, topics: Topics) -> Iterator[Load]:
+    """A load, whose events are counted in the log when it is over."""
     partitions = topics_admin.verify(connection, topics)
     load = Load(connection, topics, load_registry(connection, topics, None).codec(), partitions)
     try:
+        events = EventCount(connection, topics, partitions, load.key_prefix)
         load.prepare()
         yield load
+        if (there := events.count()) != load.committed:
+            raise SystemExit(f"{load.committed} commands were accepted, {there} events are there")
     finally:
         load.close()
-
-
-@contextmanager
-def _bare_loop(connection: Connection) -> Iterator[Load]:
-    topics = Topics(f"bench{uuid.uuid4().hex[:6]}")
-    topics_admin.apply(connection, topics, partitions=8)
-    command = [sys.executable, "-m", "benchmarks.bare_loop", connection.bootstrap, topics.prefix]
-    peer = subprocess.Popen(command, cwd=Path(__file__).parents[1])
-    try:
-        with _client(connection, topics) as load:
-            yield load
-    finally:
-        peer.kill()
-        peer.wait()
-        names = [topic.name for topic in topics.table()]
-        admin = AdminClient(connection.client())
-        for future in admin.delete_topics(names).values():
-            future.result()
-
-
-def _count(connection: Connection, topics: Topics, load: Load) -> None:
-    """Count the events in the log. Exits where there are more or fewer than accepted commands."""
-    partitions = topics_admin.verify(connection, topics)
-    places = {("pipeline", n): topics.events("pipeline") for n in range(partitions)}
-    ends = KafkaGroup(connection, topics).ends(places)
-    consumer = Consumer(
-        connection.client(
-            group_id="bench-count",
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            enable_partition_eof=True,
-            fetch_queue_backoff_ms=5,
-        )
-    )
-    topic = topics.events("pipeline")
-    consumer.assign([TopicPartition(topic, n, 0) for n in range(partitions)])
-    left = {n for (_, n), end in ends.items() if end > 0}
-    keys: set[bytes] = set()
-    while left:
-        for message in consumer.consume(5_000, 1.0):
-            if message.error() is not None:
-                left.discard(message.partition())
-            elif (key := message.key() or b"").startswith(load.key_prefix):
-                keys.add(key)
-    consumer.close()
-    if len(keys) != load.committed:
-        raise SystemExit(f"{load.committed} commands were accepted, {len(keys)} events are there")

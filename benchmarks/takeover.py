@@ -38,6 +38,7 @@ from streams.topics import Topics, partition_of
 EVERY_S = 0.01
 QUIET_S = 60.0
 AFTER_S = 3.0
+"""Watched after a change: longer than any goal, so that the pause it makes is seen to its end."""
 _STEP = Step("read", "flexcore.csv_read", (), OnError.FAIL, None, None, None, '{"path": "x.csv"}')
 
 

@@ -28,6 +28,7 @@ from projections import handlers as projections
 from projections.checkpoints import Checkpoints
 from streams import topics_admin
 from streams.connection import Connection
+from streams.exit_codes import EXIT_INTERNAL
 from streams.kafka_command_bus import KafkaCommandBus
 from streams.query_bus import Handler, QueryBus
 from streams.registry import Registry, load_registry
@@ -36,7 +37,6 @@ from streams.worker_event_store import WorkerEventStore
 
 log = structlog.get_logger("flexcore.api")
 
-EXIT_INTERNAL = 71
 STOP_S = 5
 """Requests under way get this long; one that waits for a run's end is cut off then."""
 POOL_SIZE = 10

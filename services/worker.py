@@ -34,11 +34,12 @@ from services.worker_index import open_index
 from services.worker_plugins import plugin_settings
 from streams import topics_admin
 from streams.connection import Connection
+from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.faust_host import HostApp, host_app, leave_group
 from streams.group_metadata import check_form
 from streams.judging import Judge
 from streams.kafka_group import KafkaGroup
-from streams.kafka_lane import EXIT_INTERNAL, EXIT_STUCK, KafkaLane
+from streams.kafka_lane import KafkaLane
 from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
 from streams.lane import Lane

@@ -22,7 +22,8 @@ from streams.broker_wait import REQUEST_S, is_away, until_answered
 from streams.connection import Connection
 from streams.event_store import Place, Selection
 from streams.merge import Merge
-from streams.records import EventRecord, event_record
+from streams.read_event import read_event
+from streams.records import EventRecord
 from streams.times import first_ms
 from streams.topics import Topics
 from streams.true_ends import true_ends
@@ -213,7 +214,7 @@ class EventLog:
             return
         reached[place] = offset + 1
         if self._live or offset < self._ends[place]:
-            event = _event(message, place)
+            event = read_event(message, place[0])
             if event is not None:
                 found.setdefault(place, []).append(event)
 
@@ -236,20 +237,3 @@ class EventLog:
                 raise Unavailable("broker.unavailable", f"Kafka is away: {error}") from error
         else:
             self._heard = time.monotonic()
-
-
-def _event(message: Any, place: Place) -> EventRecord | None:
-    """The event in a record, `None` (and a warning) for what is no event of ours."""
-    try:
-        return event_record(
-            *place,
-            message.offset(),
-            message.timestamp()[1],
-            message.key() or b"",
-            message.value(),
-            message.headers(),
-        )
-    except ValueError as error:
-        at = {"topic": message.topic(), "partition": place[1], "offset": message.offset()}
-        log.warning("event_passed_over", **at, what=str(error))
-        return None

@@ -1,17 +1,14 @@
 """The event store's reading side inside a worker: one aggregate from its index, all from Kafka."""
 
-from datetime import datetime
-
 from streams.all_events import AllEvents
 from streams.connection import Connection
-from streams.event_store import MAX_READ, Selection, Slice
-from streams.slices import Cut, slice_of
+from streams.event_store import Selection
+from streams.slices import IndexReads
 from streams.stream_index import StreamIndex
-from streams.times import begun_ms
 from streams.topics import Topics
 
 
-class IndexEventReader:
+class IndexEventReader(IndexReads):
     """Of aggregates that another worker owns it knows what the index has read so far."""
 
     def __init__(
@@ -21,24 +18,6 @@ class IndexEventReader:
         self._topics = topics
         self._index = index
         self._partitions = partitions
-
-    async def read(
-        self,
-        context: str,
-        aggregate_id: str,
-        from_version: int = 1,
-        limit: int = MAX_READ,
-        *,
-        to_version: int | None = None,
-        at: datetime | None = None,
-    ) -> Slice:
-        cut = Cut(
-            from_version=from_version,
-            limit=limit,
-            to_version=to_version,
-            at_ms=None if at is None else begun_ms(at),
-        )
-        return slice_of(self._index, context, aggregate_id, cut)
 
     def read_all(self, selection: Selection, *, live: bool = False) -> AllEvents:
         return AllEvents(

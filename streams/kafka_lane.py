@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException
 from domain.errors import Unavailable
 from streams.appends import Append
 from streams.error_table import Action, TransactionError
+from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.failpoints import Failpoint, reached
 from streams.kafka_fence import KafkaFence, Opened
 from streams.kafka_group import KafkaGroup
@@ -29,8 +30,6 @@ from streams.verdicts import CommandRecord, InternalCommand
 
 log = structlog.get_logger("flexcore.lane")
 
-EXIT_STUCK = 70
-EXIT_INTERNAL = 71
 WATCHDOG_S = 25.0
 """The writer gives up what hangs within 20 s; a lane that hangs otherwise would block the rebalance
 of the whole group."""

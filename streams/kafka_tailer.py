@@ -19,8 +19,10 @@ from schemas.codec import Codec
 from schemas.outcome import Outcome
 from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
 from streams.connection import Connection
+from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.failpoints import Failpoint, reached
-from streams.records import EventRecord, event_record, header_map
+from streams.read_event import read_event
+from streams.records import EventRecord, header_map
 from streams.tailer import Tailer, due
 from streams.topics import Topics
 from streams.turn import Place
@@ -30,7 +32,6 @@ log = structlog.get_logger("flexcore.tailer")
 OUTCOMES = "outcomes"
 """The name under which the outcomes topic stands beside the contexts in positions."""
 BATCH = 2_000
-EXIT_INTERNAL = 71
 
 
 class KafkaTailer(threading.Thread):
@@ -141,7 +142,7 @@ class KafkaTailer(threading.Thread):
         for message in [] if first is None else [first, *consumer.consume(BATCH, 0)]:
             error = message.error()
             if error is None:
-                event = self._event(message)
+                event = read_event(message, self._places[message.topic() or ""])
                 if event is not None:
                     events.append(event)
                 at = (message.offset() or 0) + 1
@@ -235,34 +236,12 @@ class KafkaTailer(threading.Thread):
         if place[0] == OUTCOMES:
             self._tailer.on_outcomes(self._outcomes(messages), place, position)
             return
-        events = [event for m in messages if (event := self._event(m)) is not None]
+        events = [event for m in messages if (event := read_event(m, place[0])) is not None]
         reached(Failpoint.TAILER_BEFORE_INDEX)
         self._produce(self._tailer.on_events(place, events, position))
         if self._tailer.owns(place):
             # What waits for its predecessor is answered when that comes, by whoever is here then.
             self._answered[place] = self._tailer.resume(place)
-
-    def _event(self, message: Any) -> EventRecord | None:
-        try:
-            return event_record(
-                self._places[message.topic()],
-                message.partition(),
-                message.offset(),
-                message.timestamp()[1],
-                message.key() or b"",
-                message.value(),
-                message.headers(),
-            )
-        except ValueError as error:
-            # A foreign record must not stop the loader.
-            log.warning(
-                "foreign_record",
-                topic=message.topic(),
-                partition=message.partition(),
-                offset=message.offset(),
-                what=str(error),
-            )
-            return None
 
     def _outcomes(self, messages: Sequence[Any]) -> list[tuple[Answer, int]]:
         found = []
@@ -329,4 +308,4 @@ class KafkaTailer(threading.Thread):
 def _exit(error: KafkaError | None, _: Any) -> None:
     """Only failures are reported."""
     log.error("answer_not_delivered", what=None if error is None else error.str())
-    os._exit(70)
+    os._exit(EXIT_STUCK)

@@ -10,7 +10,7 @@ transaction, for Kafka refuses what comes from an id that was initialized again.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -180,11 +180,10 @@ class KafkaWriter:
         producer = trusted.producer
         internal = armed(Failpoint.INTERNAL_BEFORE_COMMIT) or armed(Failpoint.INTERNAL_AFTER_COMMIT)
         internal = internal and _internal_only(transaction)
-        ends: dict[Place, int] = {}
         reached(Failpoint.BEFORE_TRANSACTION)
         producer.begin_transaction()
         try:
-            self._produce(producer, transaction, ends)
+            written, ends = self._produce(producer, transaction)
         except BufferError as error:
             return TransactionError("_QUEUE_FULL", str(error))
         reached(Failpoint.AFTER_PRODUCE, producer.flush)
@@ -201,15 +200,16 @@ class KafkaWriter:
         reached(Failpoint.AFTER_COMMIT)
         if internal:
             reached(Failpoint.INTERNAL_AFTER_COMMIT)
-        written = {write.place for write in transaction.writes if write.place}
         if ends.keys() != written:
             # Committed, yet not all reports came: learn from the log what is there.
             return TransactionError("_TIMED_OUT", "delivery reports are missing after commit")
         return ends
 
     def _produce(
-        self, producer: Producer, transaction: Transaction, ends: dict[Place, int]
-    ) -> None:
+        self, producer: Producer, transaction: Transaction
+    ) -> tuple[Set[Place], dict[Place, int]]:
+        """The places that get events, and the offset of each one's last, once it is reported."""
+        ends: dict[Place, int] = {}
         last = {write.place: n for n, write in enumerate(transaction.writes) if write.place}
         # One report per place is enough: offsets within a transaction only grow.
         reporting = {number: place for place, number in last.items()}
@@ -225,6 +225,7 @@ class KafkaWriter:
                 headers=headers,
                 **report,
             )
+        return last.keys(), ends
 
     def _offsets(self, transaction: Transaction) -> list[TopicPartition]:
         return [

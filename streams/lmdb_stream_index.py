@@ -18,6 +18,7 @@ import structlog
 
 from streams import lmdb_mark
 from streams.answers import Answer
+from streams.exit_codes import EXIT_INTERNAL
 from streams.lmdb_environment import MAP_BYTES, MAX_MAP_BYTES, Environment, IndexFull
 from streams.lmdb_form import FORMAT, Damaged
 from streams.lmdb_mark import Mark
@@ -28,7 +29,6 @@ from streams.topics import MIB, partition_of
 
 log = structlog.get_logger("flexcore.index")
 
-EXIT_INTERNAL = 71
 WRITE_EVERY_S = 0.25
 """Larger transactions write fewer pages; what is lost in a crash is read again from the log."""
 PENDING_BYTES = 64 * MIB

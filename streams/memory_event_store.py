@@ -14,12 +14,12 @@ from domain.pipeline.pipeline import Pipeline
 from schemas.codec import Codec
 from streams.answers import Answer
 from streams.appends import Append, judge_append, known_append, new_append
-from streams.event_store import MAX_READ, Appended, Part, Place, Selection, Slice
+from streams.event_store import Appended, Part, Place, Selection
 from streams.memory_event_feed import MemoryEventFeed
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.positions import position_text
 from streams.records import EventRecord, Identity, header_map
-from streams.slices import Cut, slice_of
+from streams.slices import IndexReads
 from streams.states import States
 from streams.times import begun_ms
 from streams.verdicts import NewEvent
@@ -31,7 +31,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemoryEventStore:
+class MemoryEventStore(IndexReads):
     """Keeps the rules of the log: versions are 1 … n, a version that is there is not replaced.
 
     Used in one event loop. `now` stands for the broker's clock.
@@ -78,24 +78,6 @@ class MemoryEventStore:
             self._log[event.context, event.partition].append(event)
         for follower in self._followers:
             follower.set()
-
-    async def read(
-        self,
-        context: str,
-        aggregate_id: str,
-        from_version: int = 1,
-        limit: int = MAX_READ,
-        *,
-        to_version: int | None = None,
-        at: datetime | None = None,
-    ) -> Slice:
-        cut = Cut(
-            from_version=from_version,
-            limit=limit,
-            to_version=to_version,
-            at_ms=None if at is None else begun_ms(at),
-        )
-        return slice_of(self._index, context, aggregate_id, cut)
 
     def read_all(self, selection: Selection, *, live: bool = False) -> MemoryEventFeed:
         grown = asyncio.Event() if live else None

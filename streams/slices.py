@@ -2,9 +2,11 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from datetime import datetime
 
 from streams.event_store import MAX_READ, Slice, no_such_aggregate
 from streams.stream_index import StreamIndex
+from streams.times import begun_ms
 
 MOVED = 16
 """Events in a row that may be copies written again, at a later time than their successors'."""
@@ -46,3 +48,27 @@ def version_at(index: StreamIndex, context: str, aggregate_id: str, at_ms: int) 
 
     last = index.last_version(context, aggregate_id)
     return bisect_left(range(1, last + 1), True, key=is_later)
+
+
+class IndexReads:
+    """`read` of the event store, for adapters that have an index at hand."""
+
+    _index: StreamIndex
+
+    async def read(
+        self,
+        context: str,
+        aggregate_id: str,
+        from_version: int = 1,
+        limit: int = MAX_READ,
+        *,
+        to_version: int | None = None,
+        at: datetime | None = None,
+    ) -> Slice:
+        cut = Cut(
+            from_version=from_version,
+            limit=limit,
+            to_version=to_version,
+            at_ms=None if at is None else begun_ms(at),
+        )
+        return slice_of(self._index, context, aggregate_id, cut)

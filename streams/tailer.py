@@ -136,9 +136,11 @@ class Tailer:
 
         A gap, or a command whose last event did not come. Only at the end it is more than a moment.
         """
+        # Other threads ask: of copies.
         torn = tuple(self._torn.get(place, {}).items())
         gaps = tuple(self._gaps.get(place, ()))
-        for aggregate_id, (version, _) in torn:
+        if torn:
+            aggregate_id, (version, _) = torn[0]
             return event_key(aggregate_id, version).decode()
         return self._before(place, gaps[0]) if gaps else ""
 

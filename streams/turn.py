@@ -86,6 +86,7 @@ class Turn:
     internal: list[InternalCommand] = field(default_factory=list)
     repairs: list[NewEvent] = field(default_factory=list)
     told: set[bytes] = field(default_factory=set)
+    last: dict[Place, bytes] = field(default_factory=dict)
     appends: list[tuple[Append, Mapping[str, Answer]]] = field(default_factory=list)
     size_bytes: int = 0
     refused: int = 0
@@ -113,8 +114,7 @@ class Turn:
 
     def last_keys(self) -> dict[Place, str]:
         """The key of the last event of each place."""
-        last = {write.place: write.key for write in self.writes if write.place}
-        return {place: (key or b"").decode() for place, key in last.items()}
+        return {place: key.decode() for place, key in self.last.items()}
 
     def apply(self, record: CommandRecord, verdict: Verdict) -> None:
         """Take what became of a command, and its offset."""
@@ -190,6 +190,7 @@ class Turn:
         topic = self.topics.events(event.context)
         place = event.context, event.partition
         self.events.append(event)
+        self.last[place] = event.key
         write = Write(topic, event.partition, event.key, event.value, event.headers, place)
         self._write(write, EVENT_HEADER_BYTES)
 

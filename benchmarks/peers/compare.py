@@ -84,8 +84,8 @@ def _openers(
     names: Collection[str], kafka: Kafka, folder: Path, durable: bool
 ) -> dict[str, Opener]:
     found: dict[str, Opener] = {
-        "flexcore": lambda: _on_kafka("flexcore", kafka, folder),
-        "bare-loop": lambda: _on_kafka("bare-loop", kafka, folder),
+        "flexcore": lambda: _on_kafka("flexcore", kafka),
+        "bare-loop": lambda: _on_kafka("bare-loop", kafka),
     }
     for peer in peer_process.PEERS:
         place = folder / peer.name
@@ -100,7 +100,7 @@ def _openers(
 
 
 @contextmanager
-def _on_kafka(name: str, kafka: Kafka, folder: Path) -> Iterator[Contestant]:
+def _on_kafka(name: str, kafka: Kafka) -> Iterator[Contestant]:
     from benchmarks.peers import kafka as on_kafka
 
     connection, prefix = kafka()
@@ -108,7 +108,7 @@ def _on_kafka(name: str, kafka: Kafka, folder: Path) -> Iterator[Contestant]:
         with on_kafka.flexcore(connection, prefix) as contestant:
             yield contestant
     else:
-        with on_kafka.bare_loop(connection, folder) as contestant:
+        with on_kafka.bare_loop(connection) as contestant:
             yield contestant
 
 
