@@ -1,11 +1,11 @@
 """The command handlers: one Faust agent per command topic, and the fence at each rebalance.
 
-commands topic ──► agent (a batch per fetch) ──► lane          thin: no business here
+commands topic ──► feed ──► agent (a batch per poll) ──► lane          thin: no business here
 """
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -13,44 +13,51 @@ from confluent_kafka import KafkaException
 
 from domain.contexts import CONTEXTS
 from domain.errors import Unavailable
+from streams.command_feed import CommandFeed
+from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
-from streams.faust_host import Batch, HostApp, UntouchedSchema
+from streams.faust_host import HostApp, UntouchedSchema
 from streams.group_metadata import group_metadata
 from streams.kafka_lane import KafkaLane, Superseded
 from streams.topics import Topics
-from streams.verdicts import CommandRecord
+from streams.turn import Place
 
 log = structlog.get_logger("flexcore.commands")
 
 MAX_QUEUED = 5_000
-"""Commands in the lane before an agent waits: five turns, about 200 ms of work."""
-POLL_S = 0.002
+"""Commands in the lane before the feed waits: five turns, about 200 ms of work."""
 
 
 def host_commands(
     app: HostApp,
     lane: KafkaLane,
+    connection: Connection,
     topics: Topics,
     *,
     partitions: int,
     on_ready: Callable[[bool], None],
-) -> None:
-    """Attach an agent per context and the fence to `app`."""
+) -> CommandFeed:
+    """Attach an agent per context, the feed and the fence to `app`; the feed is to be stopped."""
     names = {topics.commands(context): context for context in CONTEXTS}
-    app.batch_topics = app.transactional_topics = frozenset(names)
+    feed = CommandFeed(connection, topics, names, lambda: lane.queued < MAX_QUEUED)
+    app.feed = feed
+    feed.start()
 
     async def take(stream: Any) -> None:
         async for batch in stream:
-            lane.take(batch.generation, _records(batch, names[batch.topic]))
-            while lane.queued > MAX_QUEUED:  # noqa: ASYNC110 - another thread empties it
-                await asyncio.sleep(POLL_S)
+            lane.take(batch.generation, batch.records)
 
     for topic, context in names.items():
         channel = app.topic(topic, schema=UntouchedSchema(), partitions=partitions)
         app.agent(channel, name=f"{context}.commands")(take)
 
+    revocations = 0
+
     async def close() -> None:
+        nonlocal revocations
+        revocations += 1
         on_ready(False)
+        feed.rest()
         await asyncio.get_running_loop().run_in_executor(None, lane.close)
 
     async def fence(*_: Any, **__: Any) -> None:
@@ -66,12 +73,15 @@ def host_commands(
             coordinator._group_instance_id,
         )
         # Taken here, on the loop that closes: in a thread's queue a rebalance may overtake it.
-        closings = lane.closings
-        await _open(lane, places, coordinator.generation, group, closings, on_ready)
+        closings, before = lane.closings, revocations
+        offsets = await _open(lane, places, coordinator.generation, group, closings)
+        if offsets is not None and revocations == before:
+            feed.read_from(coordinator.generation, offsets)
+            on_ready(True)
 
     app.before_revocation = close
-    # Awaited by Faust before it seeks to the committed offsets and lets records flow.
     app.on_rebalance_complete.connect(fence)
+    return feed
 
 
 async def _open(
@@ -80,14 +90,16 @@ async def _open(
     generation: int,
     group: bytes,
     closings: int,
-    on_ready: Callable[[bool], None],
-) -> None:
+) -> Mapping[Place, int] | None:
+    """The command offsets to read on from; `None` where another rebalance came meanwhile."""
     loop = asyncio.get_running_loop()
     try:
-        await loop.run_in_executor(None, lane.open_places, places, generation, group, closings)
+        offsets = await loop.run_in_executor(
+            None, lane.open_places, places, generation, group, closings
+        )
     except Superseded:
         log.info("fence_superseded", generation=generation)
-        return
+        return None
     except (KafkaException, Unavailable):
         log.exception("fence_failed", generation=generation)
         os._exit(EXIT_STUCK)
@@ -95,19 +107,4 @@ async def _open(
         log.exception("fence_died", generation=generation)
         os._exit(EXIT_INTERNAL)
     log.info("fence_open", generation=generation, places=len(places))
-    on_ready(True)
-
-
-def _records(batch: Batch, context: str) -> list[CommandRecord]:
-    return [
-        CommandRecord(
-            context,
-            record.partition,
-            record.offset,
-            record.timestamp,
-            record.key,
-            record.value,
-            record.headers,
-        )
-        for record in batch.records
-    ]
+    return offsets

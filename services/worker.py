@@ -33,9 +33,10 @@ from services.slots import slot
 from services.worker_index import open_index
 from services.worker_plugins import plugin_settings
 from streams import topics_admin
+from streams.command_feed import CommandFeed
 from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
-from streams.faust_host import HostApp, host_app, leave_group
+from streams.faust_host import IDLE_S, HostApp, host_app, leave_group
 from streams.group_metadata import check_form
 from streams.judging import Judge
 from streams.kafka_group import KafkaGroup
@@ -167,7 +168,7 @@ class Worker:
         ended = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._end, ended)
-        app = self._app()
+        app, feed = self._app()
         while self.behind.catches_up() and not ended.is_set():  # noqa: ASYNC110 - a thread reads
             await asyncio.sleep(CATCH_UP_POLL_S)
         async with faust_app_running(app):
@@ -176,6 +177,7 @@ class Worker:
             watch.cancel()
             threading.Timer(STOP_S, os._exit, (EXIT_STUCK,)).start()
             self._ending.set()
+            await asyncio.to_thread(feed.stop)
             await asyncio.to_thread(self.lane.stop)
             await asyncio.to_thread(self.engine.own, ())
             try:
@@ -196,7 +198,7 @@ class Worker:
         self.ready = False
         ended.set()
 
-    def _app(self) -> HostApp:
+    def _app(self) -> tuple[HostApp, CommandFeed]:
         app = host_app(
             self.topics.worker_group,
             self.connection,
@@ -207,9 +209,15 @@ class Worker:
             web_port=self.port,
             # The fence tells by it which writers are alive.
             broker_client_id=self.writer_id,
+            broker_max_poll_interval=IDLE_S,
         )
-        host_commands(
-            app, self.lane, self.topics, partitions=self.partitions, on_ready=self._set_ready
+        feed = host_commands(
+            app,
+            self.lane,
+            self.connection,
+            self.topics,
+            partitions=self.partitions,
+            on_ready=self._set_ready,
         )
         add_pages(
             app,
@@ -218,7 +226,7 @@ class Worker:
             owns=lambda place: self.ready and place in self.lane.owned,
             health=self._health,
         )
-        return app
+        return app, feed
 
     # ── callbacks ────────────────────────────────────────────────────────────────────────
 

@@ -18,10 +18,13 @@ from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.command_feed import CommandFeed
 from streams.connection import Connection
 
 FETCH_MAX_WAIT_MS = 50
 """A fetch under way leaves out partitions whose records are not taken yet; they wait for its end."""
+IDLE_S = 86_400.0
+"""A feed reads past aiokafka, which takes a consumer that fetches nothing for dead."""
 HEARTBEAT_S = 0.3
 """A member hears of a rebalance at its next heartbeat, so all partitions wait for the last one's."""
 REQUEST_TIMEOUT_S = 25.0
@@ -32,10 +35,7 @@ PREFETCH_BACKOFF_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The records of one fetch, as aiokafka gave them, in offset order within a partition.
-
-    Of a transactional topic they are those of all partitions, and `partition` is one of them.
-    """
+    """The records of one fetch of a partition, as aiokafka gave them, in offset order."""
 
     topic: str
     partition: int
@@ -54,12 +54,16 @@ class HostThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
+        app: Any = self.app
         consumer: Any = self._consumer
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        if app.feed is not None:
+            # Nobody would take what it fetches.
+            consumer._fetcher._fetch_task.cancel()
 
 
 class HostConsumer(driver.Consumer):
-    """Collapses each fetch of a batch topic and leaves the offsets of commands to the lane."""
+    """Collapses each fetch of a batch topic, and leaves commands to the feed and to the lane."""
 
     app: Any
 
@@ -74,43 +78,33 @@ class HostConsumer(driver.Consumer):
         await self.commit()
         await super().on_partitions_revoked(revoked)
 
-    async def perform_seek(self) -> None:
-        await super().perform_seek()
-        # aiokafka seeks to what is committed, but not where nothing is: what it had fetched there
-        # and a rebalance threw away would never be judged.
-        for tp in self.assignment():
-            if tp.topic in self.app.transactional_topics and not self._committed_offset.get(tp):
-                await self.seek(tp, 0)
-
-    async def _wait_next_records(self, timeout: float) -> Any:
-        records, active = await super()._wait_next_records(timeout)
-        if records:
-            self._collapse(records)
-        return records, active
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        if self.app.feed is not None:
+            return await self.app.feed.fetched(timeout)
+        records = await super()._getmany(active_partitions, timeout)
+        self._collapse(records)
+        return records
 
     def _collapse(self, records: Any) -> None:
-        """Make one message of each partition's records, or of a whole transactional topic's."""
-        gathered: dict[str, list[Any]] = {}
-        for tp in [
-            tp for tp, batch in records.items() if tp.topic in self.app.batch_topics and batch
-        ]:
-            batch = records[tp]
-            if tp.topic in gathered:
-                gathered[tp.topic].extend(batch)
-                del records[tp]
-                continue
-            value = Batch(tp.topic, tp.partition, self.app.consumer_generation_id, list(batch))
-            if tp.topic in self.app.transactional_topics:
-                gathered[tp.topic] = value.records
-            batch[:] = [dataclasses.replace(batch[-1], key=None, headers=(), value=value)]
+        """Make one message of each partition's records."""
+        for tp, batch in records.items():
+            if tp.topic in self.app.batch_topics and batch:
+                generation = self.app.consumer_generation_id
+                value = Batch(tp.topic, tp.partition, generation, list(batch))
+                batch[:] = [dataclasses.replace(batch[-1], key=None, headers=(), value=value)]
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        # It asks aiokafka when it last fetched, which with a feed is never.
+        if self.app.feed is None:
+            super().verify_event_path(now, tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Stock gap tracking turns every offset that a batch skips into an integer.
-        if tp.topic not in self.app.batch_topics:
+        if self.app.feed is None and tp.topic not in self.app.batch_topics:
             await super()._add_gap(tp, offset_from, offset_to)
 
     def _new_offset(self, tp: TP) -> int | None:
-        if tp.topic not in self.app.batch_topics:
+        if self.app.feed is None and tp.topic not in self.app.batch_topics:
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]
@@ -120,7 +114,7 @@ class HostConsumer(driver.Consumer):
         acked.clear()
         self._acked_index[tp].clear()
         # The lane commits these in its transactions; a plain commit could set them back.
-        return None if tp.topic in self.app.transactional_topics else int(newest) + 1
+        return None if self.app.feed is not None else int(newest) + 1
 
 
 class HostTransport(driver.Transport):
@@ -154,13 +148,13 @@ async def _nothing() -> None:
 
 
 class HostApp(faust.App):
-    """`batch_topics` come as `Batch`es; offsets of `transactional_topics` travel in transactions.
+    """`batch_topics` come as `Batch`es; with a `feed` all records come from it, and Faust commits none.
 
     `before_revocation` is awaited before partitions are given up.
     """
 
     batch_topics: frozenset[str] = frozenset()
-    transactional_topics: frozenset[str] = frozenset()
+    feed: CommandFeed | None = None
     before_revocation: Callable[[], Awaitable[None]] = staticmethod(_nothing)
 
     def _new_transport(self) -> HostTransport:

@@ -122,8 +122,10 @@ class KafkaLane(threading.Thread):
 
     def open_places(
         self, places: Collection[Place], generation: int, group: bytes, closings: int
-    ) -> None:
+    ) -> Mapping[Place, int]:
         """Fence and open; `closings` as they were when the group gave these places.
+
+        Returns the command offsets to read on from.
 
         Raises Superseded where another rebalance came, else KafkaException or Unavailable where
         Kafka does not answer.
@@ -133,9 +135,9 @@ class KafkaLane(threading.Thread):
             if self.closings != closings:
                 raise Superseded
             self._opened = opened
-        self._open(opened)
+        return self._open(opened)
 
-    def _open(self, opened: Opened) -> None:
+    def _open(self, opened: Opened) -> Mapping[Place, int]:
         with self._fencing:
             self._fencing_since = time.monotonic()
             try:
@@ -155,6 +157,7 @@ class KafkaLane(threading.Thread):
         self.broken = {}
         for place, key in opening.broken.items():
             self._broken(place, key)
+        return opening.offsets
 
     def _check(self, opened: Opened) -> None:
         if self._opened is not opened:

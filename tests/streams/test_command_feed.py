@@ -1,0 +1,136 @@
+"""The feed reads what the fence names, from there, for its generation, as fast as there is room."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from domain.contexts import CONTEXTS
+from streams import topics_admin
+from streams.command_feed import CommandFeed
+from streams.connection import Connection
+from streams.topics import Topics
+from streams.turn import Place
+
+pytestmark = pytest.mark.kafka
+
+WITHIN_S = 30.0
+PARTITIONS = 2
+A, B = ("pipeline", 0), ("pipeline", 1)
+
+
+@pytest.fixture
+def topics(kafka: str, kafka_prefix: str) -> Topics:
+    """Three commands on each partition of the pipelines, and as many on one of the executions'."""
+    topics = Topics(kafka_prefix)
+    topics_admin.apply(Connection(kafka), topics, partitions=PARTITIONS)
+    producer = Producer(Connection(kafka).client(linger_ms=0))
+    for context, partition in (A, B, ("execution", 0)):
+        for number in range(3):
+            producer.produce(
+                topics.commands(context),
+                key=b"key",
+                value=str(number).encode(),
+                partition=partition,
+                headers=[("ce_id", b"id")],
+            )
+    assert producer.flush(WITHIN_S) == 0
+    return topics
+
+
+@asynccontextmanager
+async def reading(
+    kafka: str, topics: Topics, room: Callable[[], bool] = lambda: True
+) -> AsyncIterator[CommandFeed]:
+    names = {topics.commands(context): context for context in CONTEXTS}
+    feed = CommandFeed(Connection(kafka), topics, names, room)
+    feed.start()
+    try:
+        yield feed
+    finally:
+        await asyncio.to_thread(feed.stop)
+
+
+async def read(
+    feed: CommandFeed, generation: int, wanted: Mapping[Place, int]
+) -> dict[Place, list[int]]:
+    """The offsets read of each place, until as many came as stand there from `wanted` on."""
+    found: dict[Place, list[int]] = {place: [] for place in wanted}
+    feed.read_from(generation, wanted)
+    async with asyncio.timeout(WITHIN_S):
+        while any(len(found[place]) < 3 - start for place, start in wanted.items()):
+            for tp, (record,) in (await feed.fetched(1.0)).items():
+                assert tp == (record.topic, record.partition)
+                if record.value.generation == generation:
+                    for command in record.value.records:
+                        found[command.context, command.partition].append(command.offset)
+    return found
+
+
+def test_it_reads_each_partition_from_the_offset_it_is_told(kafka: str, topics: Topics) -> None:
+    async def found() -> dict[Place, list[int]]:
+        async with reading(kafka, topics) as feed:
+            return await read(feed, 1, {A: 2, B: 0, ("execution", 0): 1})
+
+    assert asyncio.run(found()) == {A: [2], B: [0, 1, 2], ("execution", 0): [1, 2]}
+
+
+def test_after_a_rebalance_it_reads_again_from_where_it_is_told(kafka: str, topics: Topics) -> None:
+    async def found() -> list[dict[Place, list[int]]]:
+        async with reading(kafka, topics) as feed:
+            return [await read(feed, 1, {A: 0, B: 0}), await read(feed, 2, {A: 1})]
+
+    assert asyncio.run(found()) == [{A: [0, 1, 2], B: [0, 1, 2]}, {A: [1, 2]}]
+
+
+def test_at_rest_it_reads_nothing(kafka: str, topics: Topics) -> None:
+    async def generations() -> set[int]:
+        """Of what comes after it was told to rest: a poll was under way."""
+        found = set()
+        async with reading(kafka, topics) as feed:
+            await read(feed, 1, {A: 0})
+            feed.rest()
+            while batch := await feed.fetched(0.5):
+                found |= {record.value.generation for (record,) in batch.values()}
+        return found
+
+    assert asyncio.run(generations()) <= {1}
+
+
+def test_without_room_it_leaves_commands_where_they_are(kafka: str, topics: Topics) -> None:
+    room = False
+
+    async def before_and_after() -> tuple[Any, Any]:
+        nonlocal room
+        async with reading(kafka, topics, lambda: room) as feed:
+            feed.read_from(1, {A: 0})
+            before = await feed.fetched(1.0)
+            room = True
+            return before, await read(feed, 2, {A: 0})
+
+    assert asyncio.run(before_and_after()) == ({}, {A: [0, 1, 2]})
+
+
+def test_a_record_comes_as_it_stands(kafka: str, topics: Topics) -> None:
+    value, at_ms = secrets.token_bytes(100), time.time_ns() // 1_000_000 - 5_000
+    producer = Producer(Connection(kafka).client(linger_ms=0))
+    producer.produce(topics.commands("pipeline"), value=value, partition=0, timestamp=at_ms)
+    producer.flush(WITHIN_S)
+
+    async def commands() -> list[Any]:
+        async with reading(kafka, topics) as feed:
+            feed.read_from(7, {A: 3})
+            async with asyncio.timeout(WITHIN_S):
+                while not (batch := await feed.fetched(1.0)):
+                    pass
+        return [command for (record,) in batch.values() for command in record.value.records]
+
+    (command,) = asyncio.run(commands())
+    # The broker's clock counts for commands, whatever a client says.
+    assert command.timestamp_ms >= at_ms
+    assert command == ("pipeline", 0, 3, command.timestamp_ms, None, value, ())
