@@ -42,16 +42,20 @@ class Facts:
 class Decider(Generic[C, E, S]):
     """`decide` refuses by raising a `FlexCoreError`; no events mean that all is so already.
 
-    `evolve` is total over history and never refuses.
+    `evolve` is total over history and never refuses; `evolve_all` is the same for many events,
+    where one after the other would copy too much.
     """
 
     initial: S
     decide: Callable[[C, S, Facts], Sequence[E]]
     evolve: Callable[[S, E], S]
+    evolve_all: Callable[[S, Iterable[E]], S] | None = None
 
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         """The state after `events`, starting from `state` or the beginning."""
         current = self.initial if state is None else state
+        if self.evolve_all is not None:
+            return self.evolve_all(current, events)
         for event in events:
             current = self.evolve(current, event)
         return current

@@ -6,7 +6,7 @@ a step:  Pending → Scheduled ⟲ (retry, redelivery) → Succeeded | Failed
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -72,8 +72,8 @@ class Absent:
 class Running:
     execution_id: str
     pipeline_id: str
-    definition: Definition
     steps: Mapping[str, StepState]
+    definition: Definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +87,41 @@ State = Absent | Running | Ended
 
 
 def evolve(state: State, event: ExecutionEvent) -> State:
+    return evolve_all(state, (event,))
+
+
+def evolve_all(state: State, events: Iterable[ExecutionEvent]) -> State:
+    """The steps of a state are copied once, however many events follow; given states stay as they are."""
+    own: dict[str, StepState] = {}
+    for event in events:
+        match event:
+            case ExecutionStarted():
+                own = {step.id: Pending() for step in event.definition.steps}
+                state = Running(event.execution_id, event.pipeline_id, own, event.definition)
+            case PipelineStepScheduled() | PipelineStepCompleted() | PipelineStepFailed():
+                if isinstance(state, Running):
+                    if state.steps is not own:
+                        own = dict(state.steps)
+                        state = replace(state, steps=own)
+                    # Nobody else has seen this map yet.
+                    own[event.step_id] = _step_after(event)
+            case ExecutionCompleted() | ExecutionFailed():
+                state = Ended(event.execution_id)
+            case _:
+                assert_never(event)
+    return state
+
+
+def _step_after(
+    event: PipelineStepScheduled | PipelineStepCompleted | PipelineStepFailed,
+) -> StepState:
     match event:
-        case ExecutionStarted():
-            steps: dict[str, StepState] = {step.id: Pending() for step in event.definition.steps}
-            return Running(event.execution_id, event.pipeline_id, event.definition, steps)
         case PipelineStepScheduled():
-            return _with(
-                state, event.step_id, Scheduled(event.attempt, event.delivery, event.due_at)
-            )
+            return Scheduled(event.attempt, event.delivery, event.due_at)
         case PipelineStepCompleted():
-            return _with(state, event.step_id, Succeeded(event.output_json))
+            return Succeeded(event.output_json)
         case PipelineStepFailed():
-            return _with(state, event.step_id, Failed(event.error_code))
-        case ExecutionCompleted() | ExecutionFailed():
-            return Ended(event.execution_id)
-        case _:
-            assert_never(event)
-
-
-def _with(state: State, step_id: str, step: StepState) -> State:
-    if not isinstance(state, Running):
-        return state
-    return replace(state, steps={**state.steps, step_id: step})
+            return Failed(event.error_code)
 
 
 # ── decide ───────────────────────────────────────────────────────────────────────────────
@@ -327,4 +340,6 @@ def _output(state: Running) -> str:
     return "{" + ", ".join(f"{json.dumps(step)}: {text}" for step, text in outputs.items()) + "}"
 
 
-EXECUTION: Decider[ExecutionCommand, ExecutionEvent, State] = Decider(Absent(), decide, evolve)
+EXECUTION: Decider[ExecutionCommand, ExecutionEvent, State] = Decider(
+    Absent(), decide, evolve, evolve_all
+)

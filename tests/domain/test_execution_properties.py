@@ -1,14 +1,25 @@
 """Whatever the graph and whatever happens to its steps: each runs in its turn, and the run ends."""
 
 import random
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain.definition import Definition, Retry
-from domain.execution.execution import EXECUTION, MAX_DELIVERIES, Absent, Ended, Running, State
+from domain.execution.execution import (
+    EXECUTION,
+    MAX_DELIVERIES,
+    Absent,
+    Ended,
+    Pending,
+    Running,
+    Scheduled,
+    State,
+    StepState,
+)
 from domain.execution.messages import (
     ExecutionCompleted,
     ExecutionEvent,
@@ -19,9 +30,9 @@ from domain.execution.messages import (
     PipelineStepScheduled,
     RedeliverStep,
 )
-from tests.domain.given import facts
-from tests.domain.runs import EXECUTE, ID, complete, fail
-from tests.domain.samples import definition, pinned, step
+from tests.domain.given import NOON, facts
+from tests.domain.runs import EXECUTE, ID, complete, fail, scheduled
+from tests.domain.samples import ONE, definition, pinned, step
 
 
 @st.composite
@@ -152,6 +163,36 @@ def test_the_state_is_the_fold_of_the_history(run: Run) -> None:
     half = len(run.history) // 2
     middle = EXECUTION.fold(run.history[:half])
     assert EXECUTION.fold(run.history[half:], middle) == run.state
+
+
+@dataclass
+class Counted(Mapping[str, StepState]):
+    """Steps that count how often all of them are looked through, as whoever copies them does."""
+
+    steps: Mapping[str, StepState]
+    copies: int = 0
+
+    def __getitem__(self, key: str) -> StepState:
+        return self.steps[key]
+
+    def __iter__(self) -> Iterator[str]:
+        self.copies += 1
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def test_ten_thousand_events_copy_the_steps_once_and_leave_the_state_that_was_given() -> None:
+    names = [f"s{number}" for number in range(1_000)]
+    steps = Counted({name: Pending() for name in names})
+    before = Running(ID, "p1", steps, ONE)
+    history = [scheduled(name, attempt) for attempt in range(1, 11) for name in names]
+    after = EXECUTION.fold(history, before)
+    assert steps.copies == 1
+    assert isinstance(after, Running)
+    assert after.steps == {name: Scheduled(10, 1, NOON) for name in names}
+    assert set(steps.steps.values()) == {Pending()}
 
 
 @for_all(RUNS)
