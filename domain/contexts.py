@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from domain.decider import Decider
-from domain.execution.execution import EXECUTION
+from domain.execution.execution import EXECUTION, Ended, Running
 from domain.execution.messages import ExecutePipeline, ExecutionEvent, InternalCommand
-from domain.pipeline.pipeline import PIPELINE, PipelineCommand, PipelineEvent
+from domain.pipeline.pipeline import PIPELINE, Pipeline, PipelineCommand, PipelineEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`commands` come over topics and doors, `internal` from the engine in the same process."""
+    """`commands` come over topics and doors, `internal` from the engine in the same process;
+    `states` are those that events lead to.
+    """
 
     name: str
     aggregate: str
@@ -19,6 +21,7 @@ class Context:
     decider: Decider[Any, Any, Any]
     commands: tuple[type, ...]
     events: tuple[type, ...]
+    states: tuple[type, ...]
     internal: tuple[type, ...] = ()
 
 
@@ -30,6 +33,7 @@ CONTEXTS: dict[str, Context] = {
         decider=PIPELINE,
         commands=get_args(PipelineCommand),
         events=get_args(PipelineEvent),
+        states=(Pipeline,),
     ),
     "execution": Context(
         name="execution",
@@ -38,6 +42,7 @@ CONTEXTS: dict[str, Context] = {
         decider=EXECUTION,
         commands=(ExecutePipeline,),
         events=get_args(ExecutionEvent),
+        states=(Running, Ended),
         internal=get_args(InternalCommand),
     ),
 }

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from domain.contexts import CONTEXTS
-from domain.definition import Definition, OnError, Retry, Step
 from schemas.avro import schema_of
 from schemas.outcome import Outcome
 
@@ -34,7 +33,11 @@ def records() -> dict[str, Record]:
     """All records by full name, in the order in which their schemas get ids."""
     found: dict[str, Record] = {}
     for context in CONTEXTS.values():
-        for kind, classes in (("commands", context.commands), ("events", context.events)):
+        for kind, classes in (
+            ("commands", context.commands),
+            ("events", context.events),
+            ("snapshots", context.states),
+        ):
             for cls in classes:
                 name = f"{NAMESPACE}.{context.name}.{cls.__name__}"
                 found[name] = Record(cls, name, f"{context.name}.{kind}")
@@ -52,8 +55,14 @@ def full_names() -> dict[type, str]:
 
 def derived(record: Record) -> dict[str, Any]:
     """The schema that the dataclass has now."""
-    shared = dict.fromkeys((Definition, Step, Retry, OnError), f"{NAMESPACE}.pipeline")
-    return schema_of(record.cls, shared | {record.cls: record.full_name.rpartition(".")[0]})
+    own = record.full_name.rpartition(".")[0]
+    return schema_of(record.cls, lambda cls: own if cls is record.cls else namespace(cls))
+
+
+def namespace(cls: type) -> str:
+    """Of a type within records: its context's; what the contexts share counts as the pipeline's."""
+    _, context, *within = cls.__module__.split(".")
+    return f"{NAMESPACE}.{context if within else 'pipeline'}"
 
 
 @cache

@@ -32,7 +32,7 @@ raises some error or other; `Codec` then asks fastavro, which names the field.
 
 import dataclasses
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -94,8 +94,12 @@ def source(kind: str, cls: type) -> str:
 def _compiled(kind: str, cls: type) -> Any:
     names: dict[str, Any] = {**vars(wire), cls.__name__: cls}
     for inner in {_innermost(hint) for _, hint in _fields(cls)} - set(_EXPRESSIONS):
-        name = inner.__name__
-        if issubclass(inner, Enum):
+        name = _name(inner)
+        if _shape(inner)[0] == "union":
+            branches = get_args(inner)
+            names[f"encode_{name}"] = wire.union({branch: encoder(branch) for branch in branches})
+            names[f"decode_{name}"] = wire.read_union([decoder(branch) for branch in branches])
+        elif issubclass(inner, Enum):
             names[f"{name}_bytes"] = {member: wire.ZIGZAG[n] for n, member in enumerate(inner)}
             names[f"{name}_of"] = {wire.ZIGZAG[n][0]: member for n, member in enumerate(inner)}
         else:
@@ -114,18 +118,24 @@ def _fields(cls: Any) -> list[tuple[str, Any]]:
 
 
 def _shape(hint: Any) -> tuple[str, Any]:
-    """("array" | "optional" | "enum" | "record" | "leaf", the type it is made of)."""
+    """("array" | "map" | "optional" | "union" | "enum" | "record" | "leaf", what it is made of)."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _shape(arguments[0])
     if origin is tuple:
         return "array", arguments[0]
+    if origin is Mapping and arguments[0] is str:
+        return "map", arguments[1]
     if origin in (Union, types.UnionType):
-        return "optional", arguments[0]
+        if arguments[1:] == (type(None),):
+            return "optional", arguments[0]
+        # The number of a branch is one byte.
+        if len(arguments) <= 64 and all(map(dataclasses.is_dataclass, arguments)):
+            return "union", hint
     if hint in _EXPRESSIONS:
         return "leaf", hint
     # The code of an enum's symbol is one byte.
-    if issubclass(hint, Enum) and len(hint) <= 64:
+    if isinstance(hint, type) and issubclass(hint, Enum) and len(hint) <= 64:
         return "enum", hint
     if dataclasses.is_dataclass(hint):
         return "record", hint
@@ -134,16 +144,23 @@ def _shape(hint: Any) -> tuple[str, Any]:
 
 def _innermost(hint: Any) -> Any:
     shape, inner = _shape(hint)
-    return _innermost(inner) if shape in ("array", "optional") else inner
+    return _innermost(inner) if shape in ("array", "map", "optional") else inner
+
+
+def _name(inner: Any) -> str:
+    if _shape(inner)[0] == "union":
+        return "_or_".join(branch.__name__ for branch in get_args(inner))
+    return str(inner.__name__)
 
 
 def _item_functions(hint: Any) -> tuple[str, str]:
-    """The names of the functions that write and read an item of an array."""
+    """The names of the functions that write and read an item of an array or a value of a map."""
     shape, inner = _shape(hint)
-    if shape == "record":
-        return f"encode_{inner.__name__}", f"decode_{inner.__name__}"
+    if shape == "union" or (shape == "record" and _fields(inner)):
+        return f"encode_{_name(inner)}", f"decode_{_name(inner)}"
+    # A record of no bytes could stand a billion times in an array of a few bytes.
     if shape != "leaf" or inner not in _ITEMS:
-        raise TypeError(f"an array of {hint!r} has no compiled form")
+        raise TypeError(f"items of {hint!r} have no compiled form")
     return _ITEMS[inner]
 
 
@@ -170,12 +187,14 @@ def _bytes(value: str, hint: Any) -> str:
     match shape:
         case "array":
             return f"items({value}, {_item_functions(inner)[0]})"
+        case "map":
+            return f"entries({value}, {_item_functions(inner)[0]})"
         case "optional":
             return f"NULL if (o := {value}) is None else SOME + {_bytes('o', inner)}"
         case "enum":
             return f"{inner.__name__}_bytes[{value}]"
-        case "record":
-            return f"encode_{inner.__name__}({value})"
+        case "record" | "union":
+            return f"encode_{_name(inner)}({value})"
         case _:
             return _EXPRESSIONS[inner].format(value)
 
@@ -185,13 +204,10 @@ def _bytes(value: str, hint: Any) -> str:
 
 def _decode_lines(cls: type) -> Iterator[str]:
     fields = _fields(cls)
-    # A record of no bytes could stand a billion times in an array of a few bytes.
-    assert fields, f"{cls.__name__} has no fields"
     yield "def decode(data, at):"
-    for name, hint in fields[:-1]:
-        yield from (f"    {line}" for line in _reading(f"{name}_", hint, "decode"))
-    name, hint = fields[-1]
-    yield from (f"    {line}" for line in _reading(f"{name}_", hint, "kept"))
+    for name, hint in fields:
+        record_reader = "kept" if name == fields[-1][0] else "decode"
+        yield from (f"    {line}" for line in _reading(f"{name}_", hint, record_reader))
     yield f"    return {cls.__name__}({', '.join(f'{name}_' for name, _ in fields)}), at"
 
 
@@ -200,6 +216,10 @@ def _reading(target: str, hint: Any, record_reader: str) -> Iterator[str]:
     match shape:
         case "array":
             yield f"{target}, at = read_items(data, at, {_item_functions(inner)[1]})"
+        case "map":
+            yield f"{target}, at = read_entries(data, at, {_item_functions(inner)[1]})"
+        case "union":
+            yield f"{target}, at = decode_{_name(inner)}(data, at)"
         case "optional":
             yield "if (n := data[at]) == 0:"
             yield f"    {target}, at = None, at + 1"

@@ -29,7 +29,10 @@ def reader(schema: Any, cls: type) -> Callable[[bytes, int], tuple[Any, int]]:
     def read(data: bytes, at: int) -> tuple[Any, int]:
         body = io.BytesIO(data)
         body.seek(at)
-        return from_plain(fastavro.schemaless_reader(body, schema, ours)), body.tell()
+        found = fastavro.schemaless_reader(
+            body, schema, ours, return_record_name=True, return_record_name_override=True
+        )
+        return from_plain(found), body.tell()
 
     return read
 
@@ -121,6 +124,14 @@ def _converters(hint: Any) -> tuple[Convert, Convert]:
     if origin is tuple:
         to_item, from_item = _converters(arguments[0])
         return lambda v: [to_item(i) for i in v], lambda v: tuple([from_item(i) for i in v])
+    if origin is Mapping:
+        to_value, from_value = _converters(arguments[1])
+        return (
+            lambda v: {key: to_value(i) for key, i in v.items()},
+            lambda v: {key: from_value(i) for key, i in v.items()},
+        )
+    if origin in (Union, types.UnionType) and arguments[1:] != (type(None),):
+        return _union_converters(arguments)
     if origin in (Union, types.UnionType):
         to_some, from_some = _converters(arguments[0])
         return (
@@ -132,6 +143,17 @@ def _converters(hint: Any) -> tuple[Convert, Convert]:
     if dataclasses.is_dataclass(hint):
         return _record_converters(hint)
     return _same, _same
+
+
+def _union_converters(branches: Sequence[Any]) -> tuple[Convert, Convert]:
+    """A value as (record name, its data): by its fields alone it could pass for another type's."""
+    names = {cls: f"{catalogue.namespace(cls)}.{cls.__name__}" for cls in branches}
+    to_data = {cls: _converters(cls)[0] for cls in branches}
+    from_data = {name: _converters(cls)[1] for cls, name in names.items()}
+    return (
+        lambda v: (names[type(v)], to_data[type(v)](v)),
+        lambda v: from_data[v[0]](v[1]),
+    )
 
 
 def _record_converters(cls: Any) -> tuple[Convert, Convert]:

@@ -4,10 +4,10 @@ n ──► zigzag 0 -1 1 -2 … = 0 1 2 3 … ──► seven bits a byte, the 
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 Read = Callable[[bytes, int], tuple[Any, int]]
 Write = Callable[[Any], bytes]
@@ -137,8 +137,48 @@ def read_items(data: bytes, at: int, read: Read) -> tuple[tuple[Any, ...], int]:
             found.append(item)
 
 
-def no_branch(number: int) -> None:
-    raise ValueError(f"branch byte {number} where null or a value should be")
+def entries(values: Mapping[str, Any], encode: Write) -> bytes:
+    """A map in one block, in its own order."""
+    return items([text(key) + encode(value) for key, value in values.items()], bytes)
+
+
+def read_entries(data: bytes, at: int, read: Read) -> tuple[dict[str, Any], int]:
+    """A map in any number of blocks; of a key that comes twice the last value stays."""
+
+    def read_entry(data: bytes, at: int) -> tuple[tuple[str, Any], int]:
+        key, at = read_text(data, at)
+        value, at = read(data, at)
+        return (key, value), at
+
+    found, at = read_items(data, at, read_entry)
+    return dict(found), at
+
+
+def no_branch(number: int) -> NoReturn:
+    raise ValueError(f"branch byte {number}, which none of the types has")
+
+
+def union(writers: Mapping[type, Write]) -> Write:
+    """Writes a value of any of these types behind the number of its type."""
+    branches = {cls: (ZIGZAG[n], write) for n, (cls, write) in enumerate(writers.items())}
+
+    def write_branch(value: Any) -> bytes:
+        head, write = branches[type(value)]
+        return head + write(value)
+
+    return write_branch
+
+
+def read_union(readers: Sequence[Read]) -> Read:
+    """Reads what `union` writes. The reader raises ValueError for a number of no type."""
+
+    def read_branch(data: bytes, at: int) -> tuple[Any, int]:
+        number = data[at]
+        if number & 129 or number >> 1 >= len(readers):
+            no_branch(number)
+        return readers[number >> 1](data, at + 1)
+
+    return read_branch
 
 
 def kept_bytes(write: Write) -> Write:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import types
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -34,8 +35,12 @@ def messages(hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(-(2**63), 2**63 - 1)
     if origin is tuple:
         return st.lists(messages(arguments[0]), max_size=3).map(tuple)
-    if origin in (Union, types.UnionType):
+    if origin is Mapping:
+        return st.dictionaries(st.text(max_size=8), messages(arguments[1]), max_size=3)
+    if origin in (Union, types.UnionType) and arguments[1:] == (type(None),):
         return st.none() | messages(arguments[0])
+    if origin in (Union, types.UnionType):
+        return st.one_of(*map(messages, arguments))
     if issubclass(hint, Enum):
         return st.sampled_from(list(hint))
     hints = get_type_hints(hint, include_extras=True)
@@ -59,6 +64,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return value

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from domain.definition import Definition
 from domain.errors import Unreadable
+from domain.execution.execution import Failed, Pending, Running, Scheduled
 from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, PipelineActivated
 from schemas import catalogue, compiled, wire
 from schemas.codec import HEAD_BYTES
@@ -175,6 +176,19 @@ def test_numbers_of_another_kind_are_taken_as_fastavro_takes_them() -> None:
     assert CODEC.decode(CODEC.encode(CreatePipeline("p", "n", "", whole))).definition == whole
 
 
+def test_a_value_of_one_of_several_types_keeps_its_type_there() -> None:
+    whole: Any = definition(step("read", timeout_s=60))
+    steps = {"a": Pending(), "b": Failed("x"), "c": Scheduled(1, 2, NOON)}
+    assert CODEC.decode(CODEC.encode(Running("e", "p", steps, whole))).steps == steps
+
+
+@pytest.mark.parametrize("branch", [b"\x08", b"\1", b"\x80\0"])
+def test_a_type_that_is_none_of_them_is_unreadable(branch: bytes) -> None:
+    body = b"\2e\2p" + b"\2\2a" + branch + b"\0" + b"\0"
+    with pytest.raises(Unreadable, match="branch byte"):
+        CODEC.decode(struct.pack(">BI", 0, IDS["flexcore.execution.Running"]) + body)
+
+
 def test_the_hour_that_comes_twice_is_two_hours() -> None:
     """Python calls the two equal."""
     first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -265,7 +279,17 @@ class Nested:
     values: tuple[tuple[int, ...], ...]
 
 
-@pytest.mark.parametrize("cls", [Strange, Nested])
+@dataclass(frozen=True)
+class Empty:
+    """Of no bytes: six bytes could stand for a billion of them."""
+
+
+@dataclass(frozen=True)
+class Empties:
+    values: tuple[Empty, ...]
+
+
+@pytest.mark.parametrize("cls", [Strange, Nested, Empties])
 def test_a_type_without_a_form_is_found_when_it_is_compiled(cls: type) -> None:
     with pytest.raises(TypeError):
         compiled.encoder(cls)

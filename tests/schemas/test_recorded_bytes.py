@@ -31,7 +31,13 @@ def test_a_recorded_message_is_read_as_it_was_meant(golden: Golden) -> None:
     assert at_least(readable(plain(message)), golden.data)
 
 
-@pytest.mark.parametrize("name", catalogue.records())
+LASTING = [
+    name for name, record in catalogue.records().items() if not record.topic.endswith(".snapshots")
+]
+"""A snapshot of another release is not read; the events it stands for are."""
+
+
+@pytest.mark.parametrize("name", LASTING)
 def test_every_released_schema_has_a_recording(name: str) -> None:
     """Where this fails: `python -m tests.schemas.golden` adds it, and it is never changed again."""
     schema = json.loads(catalogue.committed(name))
