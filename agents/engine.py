@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import orjson
 import structlog
 
+from domain.contexts import CONTEXTS
 from domain.execution.execution import EXECUTION, Running, Scheduled, Succeeded
 from domain.execution.messages import (
     CompleteStep,
@@ -38,6 +39,7 @@ from plugins.templates import render
 from schemas.codec import Codec
 from streams.exit_codes import EXIT_STUCK
 from streams.records import DEFAULT_TENANT, NAMESPACE, text
+from streams.states import folded
 from streams.stream_index import StreamIndex
 from streams.topics import partition_of
 from streams.turn import Place
@@ -272,15 +274,15 @@ class Engine:
             self._recover(execution_id)
 
     def _recover(self, execution_id: str) -> None:
-        records = self._index.events(CONTEXT, execution_id)
-        events = [self._codec.decode(r.value) for r in records if r.value is not None]
-        state = self._runs[execution_id] = EXECUTION.fold(events)
+        version, state = folded(self._index, self._codec, CONTEXTS[CONTEXT], execution_id)
+        self._runs[execution_id] = state
         if not isinstance(state, Running):
             return
         # Another worker may have gone on with this run while we were away.
         self._cancel(lambda due: due.execution_id == execution_id and not _is_current(due, state))
         known = {due.key for due in (*self._due, *self._running.values())}
-        headers = dict(records[-1].headers)
+        last = self._index.event(CONTEXT, execution_id, version)
+        headers = {} if last is None else dict(last.headers)
         for step_id, step in state.steps.items():
             if isinstance(step, Scheduled):
                 due = _due(

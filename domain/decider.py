@@ -43,13 +43,15 @@ class Decider(Generic[C, E, S]):
     """`decide` refuses by raising a `FlexCoreError`; no events mean that all is so already.
 
     `evolve` is total over history and never refuses; `evolve_all` is the same for many events,
-    where one after the other would copy too much.
+    where one after the other would copy too much. Raise `state_version` when the same events lead
+    to another state than before: snapshots of before are then passed over.
     """
 
     initial: S
     decide: Callable[[C, S, Facts], Sequence[E]]
     evolve: Callable[[S, E], S]
     evolve_all: Callable[[S, Iterable[E]], S] | None = None
+    state_version: int = 1
 
     def fold(self, events: Iterable[E], state: S | None = None) -> S:
         """The state after `events`, starting from `state` or the beginning."""

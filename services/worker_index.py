@@ -11,10 +11,9 @@ from typing import Protocol
 
 import structlog
 
-from domain.contexts import CONTEXTS
 from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
-from streams.kafka_tailer import OUTCOMES
+from streams.kafka_tailer import read_back
 from streams.lmdb_stream_index import LmdbStreamIndex
 from streams.log_identity import log_identity
 from streams.stream_index import StreamIndex
@@ -40,7 +39,7 @@ def open_index(
     deadline = time.monotonic() + WITHIN_S
     log_id = until_answered(lambda: log_identity(connection, topics), deadline)
     index = LmdbStreamIndex(folder, partitions=partitions, log_id=log_id)
-    names = {topics.events(context): context for context in CONTEXTS} | {topics.outcomes: OUTCOMES}
+    names = read_back(topics)
     asked = [(topic, partition) for topic in names for partition in range(partitions)]
     found = until_answered(lambda: true_ends(connection, asked), deadline)
     ends = {(names[topic], partition): end for (topic, partition), end in found.items()}

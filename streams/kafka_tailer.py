@@ -6,7 +6,7 @@ worker can take over any partition by reading its tail and can show any aggregat
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.failpoints import Failpoint, reached
 from streams.read_event import read_event
 from streams.records import EventRecord, header_map
+from streams.snapshots import Snapshot, snapshot_read, snapshots_context, snapshots_place
 from streams.tailer import Tailer, due
 from streams.topics import Topics
 from streams.turn import Place
@@ -32,6 +33,13 @@ log = structlog.get_logger("flexcore.tailer")
 OUTCOMES = "outcomes"
 """The name under which the outcomes topic stands beside the contexts in positions."""
 BATCH = 2_000
+
+
+def read_back(topics: Topics) -> dict[str, str]:
+    """The topics that an index is made of, each with its name in positions."""
+    events = {topics.events(context): context for context in CONTEXTS}
+    snapshots = {topics.snapshots(context): snapshots_place(context) for context in CONTEXTS}
+    return {**events, **snapshots, topics.outcomes: OUTCOMES}
 
 
 class KafkaTailer(threading.Thread):
@@ -61,9 +69,7 @@ class KafkaTailer(threading.Thread):
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
-        self._places = {topics.events(context): context for context in CONTEXTS} | {
-            topics.outcomes: OUTCOMES
-        }
+        self._places = read_back(topics)
         self._answered: dict[Place, int] = {}
         self._again: set[Place] = set()
         self._producer = Producer(
@@ -84,7 +90,7 @@ class KafkaTailer(threading.Thread):
 
     def topic(self, place: Place) -> str:
         """The topic whose partition a place of the index stands for."""
-        return self._topics.outcomes if place[0] == OUTCOMES else self._topics.events(place[0])
+        return next(topic for topic, name in self._places.items() if name == place[0])
 
     # ── ownership, from the fence's thread ───────────────────────────────────────────────
 
@@ -236,6 +242,9 @@ class KafkaTailer(threading.Thread):
         if place[0] == OUTCOMES:
             self._tailer.on_outcomes(self._outcomes(messages), place, position)
             return
+        if place[0] not in CONTEXTS:
+            self._tailer.on_snapshots(list(_snapshots(messages, place[0])), place, position)
+            return
         events = [event for m in messages if (event := read_event(m, place[0])) is not None]
         reached(Failpoint.TAILER_BEFORE_INDEX)
         self._produce(self._tailer.on_events(place, events, position))
@@ -303,6 +312,15 @@ class KafkaTailer(threading.Thread):
         except KafkaException as error:
             # Older positions only mean that some answers are given twice.
             log.warning("answered_positions_not_committed", what=str(error))
+
+
+def _snapshots(messages: Sequence[Any], name: str) -> Iterator[Snapshot]:
+    context = snapshots_context(name)
+    for m in messages:
+        try:
+            yield snapshot_read(context, m.partition(), m.offset(), m.key(), m.value(), m.headers())
+        except ValueError as error:
+            log.warning("foreign_snapshot", place=name, offset=m.offset(), what=str(error))
 
 
 def _exit(error: KafkaError | None, _: Any) -> None:

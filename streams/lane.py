@@ -23,6 +23,7 @@ from streams.commit_metadata import CommitMetadata
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
 from streams.parking import Parking
+from streams.snapshots import EVERY
 from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
@@ -56,12 +57,14 @@ class Lane:
         transactional_id: str,
         url: str,
         source: str = WORKER,
+        snapshot_every: int = EVERY,
     ) -> None:
         self._judge = judge
         self._index = index
         self._topics = topics
         self._writer = transactional_id, url
         self._source = source
+        self._snapshot_every = snapshot_every
         self._group = b""
         self._generation = -1
         self._next: dict[Place, int] = {}
@@ -219,6 +222,7 @@ class Lane:
             self._judge_record(self._queue.popleft(), turn, view)
         if turn.empty:
             return None
+        turn.add_snapshots(self._snapshot_every, self._index.distrusted)
         self._turn = turn
         return self._transaction(turn)
 

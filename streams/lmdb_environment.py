@@ -23,6 +23,7 @@ import msgpack
 from streams.answers import Answer
 from streams.lmdb_form import (
     DIGEST_BYTES,
+    DISTRUST,
     LAST,
     Damaged,
     event_place,
@@ -31,13 +32,16 @@ from streams.lmdb_form import (
     pack,
     pack_answer,
     pack_event,
+    pack_snapshot,
     stream_prefix,
     unpack_answer,
     unpack_event,
+    unpack_snapshot,
 )
 from streams.lmdb_pending import Pending, Stream
 from streams.lmdb_shapes import Shapes
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.stream_index import HOUR_MS
 
 MAP_BYTES = 1 << 30
@@ -105,11 +109,11 @@ class Environment:
             # Reading behind the end of a mapped file kills the process; a blank page is refused.
             # LMDB itself leaves out pages at the end that a transaction made and freed.
             os.truncate(file, size)
-        names = (b"events", b"answers", b"expiry", b"active", b"state", b"shapes")
+        names = (b"events", b"answers", b"expiry", b"active", b"state")
         dbs = (self._env.open_db(name, create=new) for name in names)
-        self._events, self._answers, self._expiry, self._active, self._state, self._shape_names = (
-            dbs
-        )
+        self._events, self._answers, self._expiry, self._active, self._state = dbs
+        self._shape_names = self._env.open_db(b"shapes", create=new)
+        self._snapshots = self._env.open_db(b"snapshots", create=new)
         with self._env.begin() as txn:
             self._shapes = Shapes(
                 {
@@ -185,6 +189,17 @@ class Environment:
 
         return self._view(read)
 
+    def snapshot(self, stream: Stream) -> Snapshot | None:
+        """The last one, or DISTRUST."""
+        prefix = stream_prefix(*stream)
+
+        def read(txn: "Txn") -> Snapshot | None:
+            cursor = txn.cursor(self._snapshots)
+            known = cursor.set_key(prefix)
+            return unpack_snapshot(*stream, self._partition, cursor.value()) if known else None
+
+        return self._view(read)
+
     def active(self) -> list[str]:
         def read(txn: "Txn") -> list[str]:
             return [value.decode() for _, value in txn.cursor(self._active)]
@@ -257,6 +272,12 @@ class Environment:
                 txn.put(key, aggregate_id.encode(), db=self._active)
             else:
                 txn.delete(key, db=self._active)
+        for stream, snapshot in pending.snapshots.items():
+            key = stream_prefix(*stream)
+            if snapshot.value is None and snapshot is not DISTRUST:
+                txn.delete(key, db=self._snapshots)
+            else:
+                txn.put(key, pack_snapshot(snapshot), db=self._snapshots)
         for context, at in pending.positions.items():
             txn.put(context.encode(), pack(at), db=self._state)
         for number, names in self._shapes.unsaved():

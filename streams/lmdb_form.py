@@ -4,6 +4,7 @@ events     len(name) ‖ name ‖ version   → crc ‖ [offset, time, value, sh
 answers    digest of the identity       → [time, version] | [time, hash, status, versions, …]
 expiry     hour ‖ transaction           → digests of what was answered in that hour
 active     len(id) ‖ id                 → the execution's id
+snapshots  len(name) ‖ name             → crc ‖ [version, offset, value, id and hashes], or distrust
 state      context                      → [position, resume]
 shapes     number                       → header names, as many events have the same ones
 
@@ -20,8 +21,9 @@ import msgpack
 from streams.answers import Answer
 from streams.lmdb_shapes import PLAIN
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when anything here changes: an index of another format is built anew."""
 
 DIGEST_BYTES = 16
@@ -72,8 +74,7 @@ def pack_event(event: EventRecord, shape: int) -> bytes:
         body.append(dict(headers))
     else:
         body.extend(headers.values())
-    packed = pack(body)
-    return zlib.crc32(packed).to_bytes(_CRC_BYTES) + packed
+    return _checked(pack(body))
 
 
 def unpack_event(
@@ -85,15 +86,45 @@ def unpack_event(
     shapes: Mapping[int, tuple[str, ...]],
 ) -> EventRecord:
     """Raises Damaged."""
-    packed = data[_CRC_BYTES:]
-    if zlib.crc32(packed) != int.from_bytes(data[:_CRC_BYTES]):
-        raise Damaged(f"event {version} of {context}/{aggregate_id} does not fit its checksum")
-    body = msgpack.unpackb(packed)
+    body = _unpacked(data, f"event {version} of {context}/{aggregate_id}")
     shape = body[3]
     headers = body[4] if shape == PLAIN else dict(zip(shapes[shape], body[4:], strict=True))
     return EventRecord(
         context, aggregate_id, version, partition, body[0], body[1], body[2], headers
     )
+
+
+def _checked(packed: bytes) -> bytes:
+    return zlib.crc32(packed).to_bytes(_CRC_BYTES) + packed
+
+
+def _unpacked(data: bytes, what: str) -> Any:
+    packed = data[_CRC_BYTES:]
+    if zlib.crc32(packed) != int.from_bytes(data[:_CRC_BYTES]):
+        raise Damaged(f"{what} does not fit its checksum")
+    return msgpack.unpackb(packed)
+
+
+# ── snapshots ────────────────────────────────────────────────────────────────────────────
+
+DISTRUST = Snapshot("", "", 0, 0, 0, None, "", "", "")
+"""Stands where no snapshot of an aggregate is kept any more; a deleted one leaves nothing."""
+
+
+def pack_snapshot(snapshot: Snapshot) -> bytes:
+    if snapshot is DISTRUST:
+        return b""
+    of_event = snapshot.event_id, snapshot.event_hash
+    told = snapshot.version, snapshot.offset, snapshot.value, *of_event, snapshot.state_hash
+    return _checked(pack(told))
+
+
+def unpack_snapshot(context: str, aggregate_id: str, partition: int, data: bytes) -> Snapshot:
+    """Raises Damaged."""
+    if not data:
+        return DISTRUST
+    version, *rest = _unpacked(data, f"the snapshot of {context}/{aggregate_id}")
+    return Snapshot(context, aggregate_id, version, partition, *rest)
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────

@@ -8,8 +8,10 @@ from threading import Lock
 
 from streams.answers import Answer, answer_of
 from streams.lmdb_environment import Environment
+from streams.lmdb_form import DISTRUST
 from streams.lmdb_pending import Pending, Stream, newest
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.stream_index import HOUR_MS
 
 MAX_RECENT = 20_000
@@ -61,6 +63,14 @@ class LmdbPartition:
         if at_ms >= self._floor_ms and self._found(answer.identity) is None:
             self._begin().remember(answer, at_ms)
 
+    def keep(self, snapshot: Snapshot) -> None:
+        stream = snapshot.context, snapshot.aggregate_id
+        if self._kept(stream) is not DISTRUST:
+            self._begin().keep(stream, snapshot)
+
+    def distrust(self, context: str, aggregate_id: str) -> None:
+        self._begin().keep((context, aggregate_id), DISTRUST)
+
     def advance(self, context: str, position: int, resume: int) -> None:
         with self._changing:
             if position >= self.position(context):
@@ -110,6 +120,20 @@ class LmdbPartition:
             for version in missing:
                 found[version - first] = stored[version - missing[0]]
         return [event for event in found if event is not None]
+
+    def snapshot(self, context: str, aggregate_id: str) -> Snapshot | None:
+        found = self._kept((context, aggregate_id))
+        return None if found is None or found.value is None else found
+
+    def distrusted(self, context: str, aggregate_id: str) -> bool:
+        return self._kept((context, aggregate_id)) is DISTRUST
+
+    def _kept(self, stream: Stream) -> Snapshot | None:
+        for pending in self._held:
+            found = pending.snapshots.get(stream)
+            if found is not None:
+                return found
+        return self._environment.snapshot(stream)
 
     def answer(self, identity: Identity) -> Answer | None:
         _, found = self._found(identity) or (0, None)

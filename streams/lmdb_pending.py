@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from streams.answers import Answer
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.stream_index import activity
 
 Stream = tuple[str, str]
@@ -27,12 +28,13 @@ class Pending:
     last: dict[Stream, int] = field(default_factory=dict)
     answers: dict[Identity, tuple[int, Answer | int]] = field(default_factory=dict)
     active: dict[str, bool] = field(default_factory=dict)
+    snapshots: dict[Stream, Snapshot] = field(default_factory=dict)
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)
     size: int = 0
     """Bytes of memory, roughly."""
 
     def __bool__(self) -> bool:
-        return bool(self.positions or self.events or self.answers)
+        return bool(self.positions or self.events or self.answers or self.snapshots)
 
     def append(self, event: EventRecord, floor_ms: int) -> None:
         """Take an event; of a command from before `floor_ms` no answer is known."""
@@ -56,6 +58,10 @@ class Pending:
     def remember(self, answer: Answer, at_ms: int) -> None:
         self.answers[answer.identity] = at_ms, answer
         self.size += RECORD_BYTES
+
+    def keep(self, stream: Stream, snapshot: Snapshot) -> None:
+        self.snapshots[stream] = snapshot
+        self.size += RECORD_BYTES + len(snapshot.value or b"")
 
 
 def newest(pending: Sequence[Pending], stream: Stream) -> int:

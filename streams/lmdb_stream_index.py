@@ -24,6 +24,7 @@ from streams.lmdb_form import FORMAT, Damaged
 from streams.lmdb_mark import Mark
 from streams.lmdb_partition import LmdbPartition
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.stream_index import HOUR_MS, WINDOW_MS
 from streams.topics import MIB, partition_of
 
@@ -117,6 +118,12 @@ class LmdbStreamIndex:
     def remember(self, answer: Answer, at_ms: int) -> None:
         self._of(answer.identity.aggregate_id).remember(answer, at_ms)
 
+    def keep(self, snapshot: Snapshot) -> None:
+        self._partitions[snapshot.partition].keep(snapshot)
+
+    def distrust(self, context: str, aggregate_id: str) -> None:
+        self._of(aggregate_id).distrust(context, aggregate_id)
+
     def advance(
         self, context: str, partition: int, position: int, resume: int | None = None
     ) -> None:
@@ -157,6 +164,12 @@ class LmdbStreamIndex:
     ) -> Sequence[EventRecord]:
         first = max(from_version, 1)
         return self._of(aggregate_id).events(context, aggregate_id, first, limit)
+
+    def snapshot(self, context: str, aggregate_id: str) -> Snapshot | None:
+        return self._of(aggregate_id).snapshot(context, aggregate_id)
+
+    def distrusted(self, context: str, aggregate_id: str) -> bool:
+        return self._of(aggregate_id).distrusted(context, aggregate_id)
 
     def answer(self, identity: Identity) -> Answer | None:
         return self._of(identity.aggregate_id).answer(identity)

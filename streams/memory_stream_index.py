@@ -5,6 +5,7 @@ from threading import Lock
 
 from streams.answers import Answer, answer_of
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.stream_index import HOUR_MS, WINDOW_MS, activity
 
 
@@ -16,6 +17,8 @@ class MemoryStreamIndex:
         self._lock = Lock()
         self._streams: dict[tuple[str, str], list[EventRecord]] = {}
         self._active: dict[int, set[str]] = {}
+        self._snapshots: dict[tuple[str, str], Snapshot] = {}
+        self._distrusted: set[tuple[str, str]] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._resumes: dict[tuple[str, int], int] = {}
         # Of accepted commands the last event's version is kept: the answer is made when asked for.
@@ -43,6 +46,18 @@ class MemoryStreamIndex:
         with self._lock:
             if answer.identity not in self._answers:
                 self._know(answer.identity, at_ms, answer)
+
+    def keep(self, snapshot: Snapshot) -> None:
+        key = snapshot.context, snapshot.aggregate_id
+        with self._lock:
+            self._snapshots.pop(key, None)
+            if snapshot.value is not None and key not in self._distrusted:
+                self._snapshots[key] = snapshot
+
+    def distrust(self, context: str, aggregate_id: str) -> None:
+        with self._lock:
+            self._distrusted.add((context, aggregate_id))
+            self._snapshots.pop((context, aggregate_id), None)
 
     def advance(
         self, context: str, partition: int, position: int, resume: int | None = None
@@ -72,6 +87,12 @@ class MemoryStreamIndex:
         first = max(from_version, 1) - 1
         last = None if limit is None else first + limit
         return self._streams.get((context, aggregate_id), [])[first:last]
+
+    def snapshot(self, context: str, aggregate_id: str) -> Snapshot | None:
+        return self._snapshots.get((context, aggregate_id))
+
+    def distrusted(self, context: str, aggregate_id: str) -> bool:
+        return (context, aggregate_id) in self._distrusted
 
     def answer(self, identity: Identity) -> Answer | None:
         _, found = self._answers.get(identity, (0, None))

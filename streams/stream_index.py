@@ -1,7 +1,7 @@
 """The stream index (port): what the log holds, by aggregate; derived, so it may always be dropped.
 
 events by (aggregate, version) · answers by command identity, 7 days · active executions
-· how far it has read
+· last snapshots · how far it has read
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from streams.answers import Answer
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 """How long a command's identity is known (the public contract); command topics keep as long."""
@@ -26,10 +27,15 @@ def activity(last: EventRecord) -> bool | None:
     return last.value is not None and last.type not in _ENDS
 
 
+def is_end(event_type: str) -> bool:
+    """Whether nothing follows an event of this type."""
+    return event_type in _ENDS
+
+
 class StreamIndex(Protocol):
     """Written by the tailer alone, read by lane, engine and pages from other threads.
 
-    What is appended, replaced and remembered outlives the process together with the `advance`
+    What is appended, replaced, remembered and kept outlives the process together with the `advance`
     that follows it, or not at all: behind a kept position nothing is unknown and nothing unanswered.
     """
 
@@ -43,6 +49,14 @@ class StreamIndex(Protocol):
 
     def remember(self, answer: Answer, at_ms: int) -> None:
         """Keep the answer to a command that made no events, unless its identity is known."""
+        ...
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Take an aggregate's last snapshot, or its deletion, unless the aggregate is distrusted."""
+        ...
+
+    def distrust(self, context: str, aggregate_id: str) -> None:
+        """Keep no snapshot of an aggregate from now on: one of its events was written again."""
         ...
 
     def advance(
@@ -74,6 +88,12 @@ class StreamIndex(Protocol):
     ) -> Sequence[EventRecord]:
         """Events from a version on, in order."""
         ...
+
+    def snapshot(self, context: str, aggregate_id: str) -> Snapshot | None:
+        """The last one, whether it can be believed or not."""
+        ...
+
+    def distrusted(self, context: str, aggregate_id: str) -> bool: ...
 
     def answer(self, identity: Identity) -> Answer | None:
         """What the identity was answered within the window."""

@@ -15,6 +15,7 @@ import structlog
 from streams.answers import ACCEPTED, Answer, answer_of
 from streams.appends import SOURCE
 from streams.records import EventRecord, text
+from streams.snapshots import Snapshot
 from streams.stream_index import StreamIndex
 from streams.topics import event_key
 from streams.turn import Place
@@ -89,8 +90,15 @@ class Tailer:
         self._index.append(taken)
         for copy in copies:
             self._index.replace(copy)
+            self._index.distrust(copy.context, copy.aggregate_id)
         self._index.advance(*place, position, self._resume(place, position))
         return self._answers(place, taken)
+
+    def on_snapshots(self, snapshots: Sequence[Snapshot], place: Place, position: int) -> None:
+        """Take what was read up to `position`; what it is worth is found out when it is used."""
+        for snapshot in snapshots:
+            self._index.keep(snapshot)
+        self._index.advance(*place, position)
 
     def on_outcomes(
         self, answers: Sequence[tuple[Answer, int]], place: Place, position: int
@@ -171,6 +179,9 @@ class Tailer:
         while (follower := gap.early.pop(version + 1, None)) is not None:
             taken.append(follower)
             version += 1
+        if version > event.version:
+            # Written behind its followers, so again, and maybe with less in it than they knew.
+            self._index.distrust(event.context, event.aggregate_id)
         if not gap.early:
             del gaps[event.aggregate_id]
         if not gaps:

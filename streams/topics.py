@@ -32,6 +32,7 @@ _DEAD = {
     "retention.ms": str(30 * DAY_MS),
     "max.message.bytes": str(8 * MIB),
 }
+_SNAPSHOTS = {"cleanup.policy": "compact", "max.message.bytes": str(4 * MIB)}
 _SCHEMAS = {"cleanup.policy": "compact"}
 _CHANGELOG = {"cleanup.policy": "compact", "max.message.bytes": str(4 * MIB)}
 
@@ -56,6 +57,9 @@ class Topics:
 
     def events(self, context: str) -> str:
         return f"{self.prefix}.{context}.events"
+
+    def snapshots(self, context: str) -> str:
+        return f"{self.prefix}.{context}.snapshots"
 
     @property
     def outcomes(self) -> str:
@@ -92,6 +96,7 @@ class Topics:
         for context in CONTEXTS:
             yield Topic(self.commands(context), _COMMANDS)
             yield Topic(self.events(context), _EVENTS)
+            yield Topic(self.snapshots(context), _SNAPSHOTS)
         yield Topic(self.outcomes, _OUTCOMES)
         yield Topic(self.dead, _DEAD)
         yield Topic(self.schemas, _SCHEMAS, partitions=1)
