@@ -96,8 +96,15 @@ def fence(
     ends: Mapping[Place, int] = yield ReadEnds(places)
     yield AwaitRead(ends)
     named = {place: metadata.last_event_key for place, (_, metadata) in stable.items()}
+    torn = {place: key for place in places if (key := lacking(place))}
+    if torn:
+        # Perhaps a transaction of a later generation, read in part: then the log has the rest.
+        ends = yield ReadEnds(places)
+        yield AwaitRead(ends)
+        torn = {place: key for place, key in torn.items() if lacking(place) == key}
     missing = {
-        place: lacking(place) if _holds(index, place, key) else key for place, key in named.items()
+        place: torn.get(place, "") if _holds(index, place, key) else key
+        for place, key in named.items()
     }
     broken = {place: key for place, key in missing.items() if key and key not in repairable}
     sound = {place: found for place, found in stable.items() if place not in broken}

@@ -55,6 +55,9 @@ class Script:
     def opens(self, stable: dict[Place, tuple[int, CommitMetadata]]) -> Opening:
         """From the stable offsets to the end."""
         self.says(stable).says({HERE: 10, THERE: 5}).says(None)
+        if self.opening is None:
+            # Something is lacking: it looks again.
+            self.says({HERE: 12, THERE: 5}).says(None)
         assert self.opening is not None
         return self.opening
 
@@ -157,3 +160,12 @@ def test_a_place_whose_log_lacks_an_event_stays_closed_unless_the_lane_holds_it(
     opening = script.says(seen(NEVER)).opens({HERE: (4, NEVER), THERE: (2, NEVER)})
     assert opening.broken == {HERE: "p#000000000002"}
     assert set(opening.offsets) == {THERE}
+
+
+def test_what_is_lacking_only_for_a_moment_is_read_on_to() -> None:
+    """Another generation may have written meanwhile, of which only a part was read."""
+    told = iter(["p#000000000002", "q#000000000003", "", "q#000000000004"])
+    script = Script(lacking=lambda _: next(told)).says(seen(NEVER))
+    opening = script.opens({HERE: (4, NEVER), THERE: (2, NEVER)})
+    assert script.asked[-1] == AwaitRead({HERE: 12, THERE: 5})
+    assert (opening.broken, set(opening.offsets)) == ({}, {HERE, THERE})
