@@ -68,6 +68,7 @@ class Broker:
         self.answered: dict[Place, int] = {}
         self.down = False
         self.tears = 0
+        self._moments = 0
         self._ids: dict[str, _Coordinated] = {}
         self._on_visible = on_visible
         self._on_offset = on_offset
@@ -75,6 +76,11 @@ class Broker:
     @property
     def now(self) -> datetime:
         return START + timedelta(milliseconds=self.now_ms)
+
+    def another_moment(self) -> datetime:
+        """Now, and at no time that was told so before: no two turns are of one microsecond."""
+        self._moments += 1
+        return self.now + timedelta(microseconds=self._moments)
 
     def log(self, name: LogName) -> Log:
         return self.logs.setdefault(name, Log())

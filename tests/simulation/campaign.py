@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.simulation.simulation import Run, simulate
 
 PIECE = 500
-COUNTS = ("beats", "events", "answers", "tears", "repaired", "loud")
+COUNTS = ("beats", "events", "answers", "tears", "repaired", "restored", "loud")
 
 
 @contextmanager

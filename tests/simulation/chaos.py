@@ -15,6 +15,7 @@ EVENTS = (
     "stray",
     "outage",
     "republish",
+    "redact",
     "compact",
     "time_out",
 )

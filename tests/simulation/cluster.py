@@ -6,7 +6,9 @@ clients ──► broker ◄──► workers        everything that becomes vis
 from random import Random
 from typing import Any
 
+from domain.contexts import CONTEXTS
 from streams.judging import Judge
+from streams.states import folded, restored
 from streams.stream_index import StreamIndex
 from streams.turn import Place
 from tests.simulation.broker import Broker, LogName
@@ -32,6 +34,7 @@ class Cluster:
         self._judge = Judge(CODEC, PARTITIONS, random.random)
         self._parts = parts
         self._repaired = 0
+        self.restored = 0
         self.workers = [self._worker(slot) for slot in range(chaos.workers)]
         for command in first_commands():
             self.send(command)
@@ -65,6 +68,22 @@ class Cluster:
             if not self.witness.decided(sent_in(place, record)):
                 raise Violation(f"offset of {place_text(place)} passes undecided {record.offset}")
 
+    def snapshots_change_nothing(self, worker: Worker) -> None:
+        """A state that a snapshot was believed for is that of all events. Raises Violation."""
+        for context, aggregate_id in self.witness.events:
+            index, decider = worker.index, CONTEXTS[context].decider
+            known = restored(index, CODEC, CONTEXTS[context], aggregate_id)
+            if known is None:
+                continue
+            self.restored += 1
+            events = [CODEC.decode(e.value or b"") for e in index.events(context, aggregate_id)]
+            folds = decider.fold(events[: known[0]]), decider.fold(events)
+            _, state = folded(index, CODEC, CONTEXTS[context], aggregate_id)
+            if (known[1], state) != folds:
+                raise Violation(
+                    f"{worker.id} has a snapshot of {aggregate_id}: {known}, not {folds}"
+                )
+
     # ── what is done ─────────────────────────────────────────────────────────────────────
 
     def send(self, command: Command) -> None:
@@ -76,6 +95,8 @@ class Cluster:
         """One step of one thread; whether it has more to do."""
         moved = worker.tasks[task]()
         self._complete()
+        if task == "tail":
+            self.snapshots_change_nothing(worker)
         if worker.broken and not self.broker.tears:
             raise Violation(f"{worker.id} alarms for nothing: {worker.broken}")
         return moved
@@ -98,6 +119,7 @@ class Cluster:
     def restart(self, worker: Worker) -> None:
         """The process is gone, its member is not; the supervisor starts it anew."""
         self._repaired += worker.lane.repaired
+        self.snapshots_change_nothing(worker)
         index = worker.index if self.chaos.keep_index and self.random.random() < 0.5 else None
         self.note("restart", worker.id, worker.ended, index is not None)
         self.workers[worker.slot] = self._worker(worker.slot, index)

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+from domain.execution.messages import PipelineStepCompleted
+from domain.pipeline.pipeline import PipelineCreated, PipelineRevised
 from tests.simulation.cluster import Cluster
-from tests.simulation.log import Content
-from tests.simulation.places import CONTEXTS, PARTITIONS, PLACES, TOPICS, log_of
+from tests.simulation.log import Content, Record
+from tests.simulation.places import CODEC, CONTEXTS, PARTITIONS, PLACES, SNAPSHOTS, TOPICS, log_of
 from tests.simulation.worker import Worker
 
 
@@ -25,6 +28,7 @@ class Faults:
             "stray": cluster.network.stray_arrives,
             "outage": self._outage,
             "republish": self._republish,
+            "redact": self._redact,
             "compact": self._compact,
             "time_out": self._time_out,
         }
@@ -100,12 +104,38 @@ class Faults:
         self._broker.append(name, Content(record.key, record.value, record.headers))
         return True
 
+    def _redact(self) -> bool:
+        """An event is written again with less in it."""
+        name = TOPICS.events(self._random.choice(CONTEXTS)), self._random.randrange(PARTITIONS)
+        records, _ = self._broker.log(name).read(0)
+        redacted = [(record, less) for record in records if (less := _redacted(record)) is not None]
+        if not redacted:
+            return False
+        record, value = self._random.choice(redacted)
+        self._cluster.witness.republished = True
+        self._broker.append(name, Content(record.key, value, record.headers))
+        return True
+
     def _compact(self) -> bool:
         """The topics' compaction lag of 7 days lets nothing go that is not answered yet."""
         answered = self._broker.answered
         gone = [self._broker.log(log_of(p)).compact(answered.get(p, 0)) for p in PLACES]
+        for place in SNAPSHOTS:
+            log = self._broker.log(log_of(place))
+            gone.append(log.compact(log.stable_end))
         return any(gone)
 
     def _time_out(self) -> bool:
         self._broker.now_ms += 10_000
         return self._broker.expire_transactions() > 0
+
+
+def _redacted(record: Record) -> bytes | None:
+    """The event without what somebody wrote into it."""
+    match CODEC.decode(record.value or b""):
+        case PipelineCreated() | PipelineRevised() as event:
+            return CODEC.encode(replace(event, name="redacted"))
+        case PipelineStepCompleted() as event:
+            return CODEC.encode(replace(event, output_json="{}"))
+        case _:
+            return None

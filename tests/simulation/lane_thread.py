@@ -91,7 +91,7 @@ class LaneThread:
             self.busy = self.acting = False
 
     def _turn(self) -> Steps:
-        transaction = self.lane.step(self._broker.now)
+        transaction = self.lane.step(self._broker.another_moment())
         if transaction is None:
             return
         self._note("judged", len(transaction.writes), dict(transaction.offsets))

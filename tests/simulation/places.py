@@ -2,6 +2,8 @@
 
 from schemas import catalogue
 from schemas.codec import Codec
+from streams.kafka_tailer import OUTCOMES, read_back
+from streams.snapshots import snapshots_place
 from streams.topics import Topics
 from streams.turn import Place
 from tests.simulation.broker import LogName
@@ -10,15 +12,16 @@ TOPICS = Topics("t")
 PARTITIONS = 2
 CONTEXTS = ("pipeline", "execution")
 CODEC = Codec({name: number for number, name in enumerate(catalogue.records(), 1)})
-OUTCOMES = "outcomes"
 PLACES: tuple[Place, ...] = tuple((c, p) for c in CONTEXTS for p in range(PARTITIONS))
-READ: tuple[Place, ...] = (*PLACES, *((OUTCOMES, p) for p in range(PARTITIONS)))
+SNAPSHOTS: tuple[Place, ...] = tuple((snapshots_place(c), p) for c, p in PLACES)
+READ: tuple[Place, ...] = (*PLACES, *SNAPSHOTS, *((OUTCOMES, p) for p in range(PARTITIONS)))
 """What a tailer reads."""
+_NAMED = {name: topic for topic, name in read_back(TOPICS).items()}
 _EVENTS = {TOPICS.events(context): context for context in CONTEXTS}
 
 
 def log_of(place: Place) -> LogName:
-    return (TOPICS.outcomes if place[0] == OUTCOMES else TOPICS.events(place[0])), place[1]
+    return _NAMED[place[0]], place[1]
 
 
 def commands(place: Place) -> LogName:

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from domain.contexts import Context
+from streams import states
 from streams.answers import Answer
 from streams.lane import Lane
+from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import Identity
 from streams.states import State, States
 from streams.turn import Place, Settled, Transaction, Turn
@@ -165,6 +167,22 @@ class _UnfencedWriter(Writer):
             super().send_offsets(session, transaction)
 
 
+# ── snapshots ────────────────────────────────────────────────────────────────────────────
+
+
+def believed_by_version() -> AbstractContextManager[Parts]:
+    return _replaced(states, stands_for=lambda snapshot, event: True)
+
+
+def believed_by_id() -> AbstractContextManager[Parts]:
+    """A command that is judged again makes an event of the same id, maybe behind another one."""
+    return _replaced(states, stands_for=lambda snapshot, event: snapshot[6] == event.event_id)
+
+
+def redaction_overlooked() -> AbstractContextManager[Parts]:
+    return _replaced(MemoryStreamIndex, distrust=lambda *_: None)
+
+
 PLANTED: dict[str, Planted] = {
     "no command window": no_command_window,
     "overlay missing": overlay_missing,
@@ -176,5 +194,8 @@ PLANTED: dict[str, Planted] = {
     "LSO taken for the end": lambda: _with(Parts(asking=_StableEnd)),
     "answers position not taken over": lambda: _with(Parts(read_back=_NoTakeOver)),
     "answer before read-back": lambda: _with(Parts(lane=_AnsweringLane, lane_thread=_EarlyAnswers)),
+    "snapshot believed by its version": believed_by_version,
+    "snapshot believed by its event's id": believed_by_id,
+    "redaction overlooked by snapshots": redaction_overlooked,
     "internal transaction without offsets": lambda: _with(Parts(writer=_UnfencedWriter)),
 }

@@ -19,6 +19,8 @@ def hold(cluster: Cluster) -> int:
         raise Violation(f"alarmed for nothing: {sorted(loud)}")
     if witness.copies and not (witness.republished or torn):
         raise Violation(f"{witness.copies} events stand in the log twice")
+    for worker in cluster.workers:
+        cluster.snapshots_change_nothing(worker)
     if not loud:
         _versions_are_dense(witness)
         _no_command_is_torn(witness)

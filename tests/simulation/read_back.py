@@ -11,8 +11,8 @@ from streams.stream_index import StreamIndex
 from streams.tailer import Tailer
 from streams.turn import Place
 from tests.simulation.broker import Broker
-from tests.simulation.places import OUTCOMES, PARTITIONS, READ, TOPICS, log_of
-from tests.simulation.reading import answers_of, answers_read, event_records, outcome
+from tests.simulation.places import OUTCOMES, PARTITIONS, READ, SNAPSHOTS, TOPICS, log_of
+from tests.simulation.reading import answers_of, answers_read, event_records, outcome, snapshots_in
 from tests.simulation.writer import Network, Steps
 
 EVERYTHING = 10_000
@@ -80,6 +80,8 @@ class ReadBack:
         self._read[place] = position
         if place[0] == OUTCOMES:
             self.tailer.on_outcomes(answers_read(records), place, position)
+        elif place in SNAPSHOTS:
+            self.tailer.on_snapshots(snapshots_in(place, records), place, position)
         else:
             self.queue += self.tailer.on_events(place, event_records(place, records), position)
             if self.tailer.owns(place):

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
 from streams.records import EventRecord, event_record, header_map
+from streams.snapshots import Snapshot, snapshot_read, snapshots_context
 from streams.tailer import due
 from streams.turn import Place
 from streams.verdicts import CommandRecord
@@ -17,6 +18,11 @@ def event_records(place: Place, records: Sequence[Record]) -> list[EventRecord]:
     return [
         event_record(*place, r.offset, r.at_ms, r.key or b"", r.value, r.headers) for r in records
     ]
+
+
+def snapshots_in(place: Place, records: Sequence[Record]) -> list[Snapshot]:
+    context = snapshots_context(place[0])
+    return [snapshot_read(context, place[1], r.offset, r.key, r.value, r.headers) for r in records]
 
 
 def command_records(place: Place, records: Sequence[Record]) -> list[CommandRecord]:

@@ -27,7 +27,7 @@ SLEEP_ROUNDS = 40
 @dataclass(slots=True)
 class Run:
     """What became of a seed; `tears` = transactions that a late EndTxn decided, `loud` = places
-    that a worker refuses to serve and names.
+    that a worker refuses to serve and names, `restored` = states from snapshots that were compared.
     """
 
     seed: int
@@ -37,6 +37,7 @@ class Run:
     answers: int = 0
     tears: int = 0
     repaired: int = 0
+    restored: int = 0
     loud: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
     digest: str = ""
@@ -155,6 +156,7 @@ def simulate(seed: int, parts: Parts | None = None) -> Run:
     run.events = sum(map(len, cluster.witness.events.values()))
     run.answers = len(cluster.witness.said)
     run.tears, run.repaired = cluster.broker.tears, cluster.repaired
+    run.restored = cluster.restored
     run.faults = simulation.faults.counts
     run.digest = hashlib.sha256(repr(run.trace).encode()).hexdigest()[:16]
     return run

@@ -26,6 +26,8 @@ from tests.simulation.runner import ScriptedRunner
 from tests.simulation.writer import Network, Steps, Writer, group_bytes
 
 IN_FLIGHT = 3
+SNAPSHOT_EVERY = 3
+"""Histories are short here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,14 @@ class Worker:
         self.index: StreamIndex = MemoryStreamIndex() if index is None else index
         self.tailer = Tailer(self.index)
         url = f"http://127.0.0.1:{8000 + slot}"
-        self.lane = parts.lane(judge, self.index, TOPICS, transactional_id=self.id, url=url)
+        self.lane = parts.lane(
+            judge,
+            self.index,
+            TOPICS,
+            transactional_id=self.id,
+            url=url,
+            snapshot_every=SNAPSHOT_EVERY,
+        )
         self.runner = ScriptedRunner()
         self._broker = network.broker
         self._random = network.random
