@@ -75,6 +75,21 @@ class EventAppendContract:
         assert done.versions == {one: (1, 2), two: (1,), three: (1,)}
         assert [last_version(world, each) for each in (one, two, three)] == [2, 1, 1]
 
+    def test_an_aggregate_of_hundreds_of_events_shows_its_events_and_nothing_else(
+        self, world: World[EventStore]
+    ) -> None:
+        one, begin = new_id(), world.run(world.end())
+        for number in range(3):
+            append(world, Part(one, [created(one)] * 75, exact(75 * number)))
+
+        found = world.run(world.store.read("pipeline", one, 99, 4))
+        seen = world.run(world.everything(Selection(position=begin)))
+
+        assert [event.version for event in found.events] == [99, 100, 101, 102]
+        assert sorted(event.version for event in seen) == list(range(1, 226))
+        assert not accepted(world, Part(one, [activated(one)], exact(224)))
+        assert accepted(world, Part(one, [activated(one)], exact(225)))
+
     def test_condition_alone_writes_nothing(self, world: World[EventStore]) -> None:
         one, two, three = world.neighbours(3)
         append(world, Part(one, [created(one)]))

@@ -10,6 +10,7 @@ from streams.answers import ACCEPTED, REFUSED, Answer
 from streams.lmdb_stream_index import LmdbStreamIndex
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot, snapshots_place
 from streams.stream_index import HOUR_MS, WINDOW_MS, StreamIndex
 from streams.topics import partition_of
 
@@ -46,6 +47,11 @@ def event(
 
 def run(version: int, execution_id: str, kind: str = "PipelineStepScheduled") -> EventRecord:
     return event(version, execution_id, context="execution", kind=kind)
+
+
+def snapshot(version: int, aggregate_id: str = "a", value: bytes | None = b"s") -> Snapshot:
+    told = f"{aggregate_id}{version}", "h", "s"
+    return Snapshot("pipeline", aggregate_id, version, home(aggregate_id), version, value, *told)
 
 
 RUNS = [f"run{number}" for number in range(20)]
@@ -161,6 +167,37 @@ class StreamIndexContract(ABC):
         index.replace(event(1)._replace(value=None, headers={}))
         index.append([event(2), event(3)])
         assert [e.version for e in index.events("pipeline", "a")] == [1, 2, 3]
+
+    # ── snapshots ────────────────────────────────────────────────────────────────────────
+
+    def test_the_last_snapshot_of_an_aggregate_is_kept(self, index: StreamIndex) -> None:
+        assert index.snapshot("pipeline", "a") is None
+        index.keep(snapshot(100))
+        index.keep(snapshot(200))
+        index.keep(snapshot(100, "b"))
+        assert index.snapshot("pipeline", "a") == snapshot(200)
+        assert index.snapshot("pipeline", "b") == snapshot(100, "b")
+        assert index.snapshot("execution", "a") is None
+
+    def test_a_deleted_snapshot_is_gone_until_the_next(self, index: StreamIndex) -> None:
+        index.keep(snapshot(100))
+        index.keep(snapshot(0, value=None))
+        assert index.snapshot("pipeline", "a") is None
+        index.keep(snapshot(200))
+        assert index.snapshot("pipeline", "a") == snapshot(200)
+
+    def test_of_a_distrusted_aggregate_no_snapshot_is_kept_any_more(
+        self, index: StreamIndex
+    ) -> None:
+        index.keep(snapshot(100))
+        index.distrust("pipeline", "a")
+        assert index.snapshot("pipeline", "a") is None
+        for later in (snapshot(200), snapshot(0, value=None), snapshot(300)):
+            index.keep(later)
+            assert index.snapshot("pipeline", "a") is None
+        index.distrust("pipeline", "never seen")
+        found = [index.distrusted("pipeline", name) for name in ("a", "never seen", "b")]
+        assert found == [True, True, False]
 
     # ── active executions ────────────────────────────────────────────────────────────────
 
@@ -328,6 +365,14 @@ class _AtOnce(LmdbStreamIndex):
     def remember(self, answer: Answer, at_ms: int) -> None:
         super().remember(answer, at_ms)
         self._settle("outcomes", home(answer.identity.aggregate_id))
+
+    def keep(self, snapshot: Snapshot) -> None:
+        super().keep(snapshot)
+        self._settle(snapshots_place(snapshot.context), snapshot.partition)
+
+    def distrust(self, context: str, aggregate_id: str) -> None:
+        super().distrust(context, aggregate_id)
+        self._settle(context, home(aggregate_id))
 
     def advance(
         self, context: str, partition: int, position: int, resume: int | None = None

@@ -20,9 +20,11 @@ from streams.fence import (
     ReadStable,
     fence,
 )
+from streams.kafka_tailer import read_back
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, event_record, header_map
+from streams.snapshots import EVERY, Snapshot, snapshot_read, snapshots_context
 from streams.tailer import Tailer, due
 from streams.turn import Place, Settled, Transaction, Write
 from streams.verdicts import CommandRecord
@@ -38,6 +40,10 @@ from tests.streams.scripts import (
     pipeline_at,
     record,
 )
+
+_NAMED = {name: topic for topic, name in read_back(TOPICS).items()}
+READ = tuple((name, partition) for name in _NAMED for partition in range(PARTITIONS))
+"""What is read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +71,9 @@ def _given(headers: tuple[tuple[str, bytes], ...], value: bytes) -> Given:
     return Given(who, answer.hash, said)
 
 
-def running(*, active: bool = False) -> "Worker":
+def running(*, active: bool = False, snapshot_every: int = EVERY) -> "Worker":
     """A worker of all places; `active` gives it pipeline_at(0), active (commands 90 and 91)."""
-    worker = Worker(Kafka()).own()
+    worker = Worker(Kafka(), snapshot_every=snapshot_every).own()
     if active:
         worker.send(create(pipeline_at(0)), 90)
         worker.send(activate(pipeline_at(0)), 91)
@@ -78,13 +84,20 @@ def running(*, active: bool = False) -> "Worker":
 class Worker:
     """Lane, fence, index and tailer of one slot, driven by hand; `member` is in the group."""
 
-    def __init__(self, kafka: Kafka, slot: int = 0) -> None:
+    def __init__(self, kafka: Kafka, slot: int = 0, snapshot_every: int = EVERY) -> None:
         self.kafka = kafka
         self.id = f"w-{slot}"
         self.index = MemoryStreamIndex()
         self.tailer = Tailer(self.index)
         url = f"http://127.0.0.1:{8000 + slot}"
-        self.lane = Lane(JUDGE, self.index, TOPICS, transactional_id=self.id, url=url)
+        self.lane = Lane(
+            JUDGE,
+            self.index,
+            TOPICS,
+            transactional_id=self.id,
+            url=url,
+            snapshot_every=snapshot_every,
+        )
         self.generation = -1
         self.places: Collection[Place] = ()
         self.fetched: dict[Place, int] = {}
@@ -224,9 +237,7 @@ class Worker:
     def read(self, place: Place | None = None, limit: int = 10_000) -> list[Answer]:
         """Read back; the answers that are due are given."""
         answers = []
-        for one in (
-            (*PLACES, *((OUTCOMES, p) for p in range(PARTITIONS))) if place is None else (place,)
-        ):
+        for one in READ if place is None else (place,):
             records, position = self.kafka.read(log_of(one), self.index.position(*one), limit)
             if one[0] == OUTCOMES:
                 read = [
@@ -234,6 +245,8 @@ class Worker:
                     for r in records
                 ]
                 self.tailer.on_outcomes(read, one, position)
+            elif one not in PLACES:
+                self.tailer.on_snapshots(snapshots_of(one, records), one, position)
             else:
                 answers += self.tailer.on_events(one, events_of(one, records), position)
         self.answer(answers)
@@ -261,7 +274,12 @@ class Worker:
 
 
 def log_of(place: Place) -> LogName:
-    return (TOPICS.outcomes if place[0] == OUTCOMES else TOPICS.events(place[0])), place[1]
+    return _NAMED[place[0]], place[1]
+
+
+def snapshots_of(place: Place, records: Sequence[Stored]) -> list[Snapshot]:
+    context = snapshots_context(place[0])
+    return [snapshot_read(context, place[1], r.offset, r.key, r.value, r.headers) for r in records]
 
 
 def command_of(place: Place, r: Stored) -> CommandRecord:

@@ -12,6 +12,7 @@ from streams.answers import REFUSED, Answer
 from streams.lmdb_stream_index import LmdbStreamIndex
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot, snapshots_place
 from streams.stream_index import HOUR_MS, WINDOW_MS
 from streams.topics import partition_of
 from tests.streams.lmdb_files import kill
@@ -118,7 +119,20 @@ class Indexes(RuleBasedStateMachine):
             headers = {} if value is None else known.headers
             copy = known._replace(offset=self.offset, value=value, headers=headers)
             self._both("replace", copy)
+            self._both("distrust", context, aggregate_id)
             self._advance(context, known.partition, 0)
+
+    @rule(
+        context=st.sampled_from(CONTEXTS),
+        aggregate_id=st.sampled_from(IDS),
+        value=st.sampled_from([None, b"", b"state" * 2_000]),
+    )
+    def read_a_snapshot(self, context: str, aggregate_id: str, value: bytes | None) -> None:
+        self.offset += 1
+        version, partition = self.memory.last_version(context, aggregate_id), home(aggregate_id)
+        at = aggregate_id, version, partition, self.offset
+        self._both("keep", Snapshot(context, *at, value, "id", "h", "s"))
+        self._advance(snapshots_place(context), partition, 0)
 
     @rule(identity=st.sampled_from(IDENTITIES), hour=HOURS, code=st.sampled_from(["p.x", "p.y"]))
     def read_an_outcome(self, identity: Identity, hour: int, code: str) -> None:
@@ -189,6 +203,8 @@ class Indexes(RuleBasedStateMachine):
             for aggregate_id in IDS:
                 where = context, aggregate_id
                 assert self.lmdb.last_version(*where) == self.memory.last_version(*where)
+                for ask in ("snapshot", "distrusted"):
+                    assert getattr(self.lmdb, ask)(*where) == getattr(self.memory, ask)(*where)
                 assert list(self.lmdb.events(*where)) == list(self.memory.events(*where))
                 assert list(self.lmdb.events(*where, 2, 2)) == list(
                     self.memory.events(*where, 2, 2)

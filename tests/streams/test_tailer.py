@@ -7,6 +7,7 @@ import pytest
 from streams.answers import ACCEPTED, REFUSED, UNAVAILABLE, Answer
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot, snapshots_place
 from streams.tailer import ENGINE, Tailer, due
 
 HERE, THERE = ("pipeline", 0), ("pipeline", 1)
@@ -274,6 +275,47 @@ def test_the_earlier_copy_read_again_changes_nothing() -> None:
     script = Script().reads(event(1, 0), event(1, 7, value=b"redacted"))
     script.reads(event(1, 0), position=8)
     assert [e.value for e in script.index.events("pipeline", "a")] == [b"redacted"]
+
+
+# ── snapshots ────────────────────────────────────────────────────────────────────────────
+
+
+def snapshot(version: int, aggregate_id: str = "a") -> Snapshot:
+    return Snapshot("pipeline", aggregate_id, version, 0, version, b"state", "", "", "")
+
+
+def kept(*events: EventRecord) -> Script:
+    """What is left of a snapshot of each of a and b when these events were read."""
+    script = Script()
+    place = snapshots_place("pipeline"), 0
+    script.tailer.on_snapshots([snapshot(1), snapshot(2), snapshot(1, "b")], place, 3)
+    assert script.index.position(*place) == 3
+    assert script.index.snapshot("pipeline", "a") == snapshot(2)
+    return script.reads(*events)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (event(1, 0), event(2, 1), event(1, 7, value=b"redacted")),
+        (event(1, 0), event(2, 1), event(2, 7, value=None)),
+        (event(2, 1), event(1, 7)),
+        (event(3, 1), event(1, 2), event(2, 7)),
+    ],
+    ids=["redacted", "pruned", "compacted away in its first place", "one of three"],
+)
+def test_an_event_that_was_written_again_makes_snapshots_of_its_aggregate_worthless(
+    events: tuple[EventRecord, ...],
+) -> None:
+    script = kept(event(1, 0, "b"), *events)
+    assert script.index.snapshot("pipeline", "a") is None
+    assert script.index.distrusted("pipeline", "a")
+    assert script.index.snapshot("pipeline", "b") == snapshot(1, "b")
+
+
+def test_an_equal_copy_is_no_reason_to_distrust_anything() -> None:
+    script = kept(event(1, 0), event(2, 1), event(1, 7), event(2, 8))
+    assert script.index.snapshot("pipeline", "a") == snapshot(2)
 
 
 # ── a new process on a kept index ────────────────────────────────────────────────────────

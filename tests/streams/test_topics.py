@@ -47,8 +47,9 @@ def test_the_hash_agrees_with_kafkas_own_examples(key: bytes, hashed: int) -> No
     assert java_murmur2(key) == hashed & 0xFFFFFFFF
 
 
-def test_every_context_has_commands_and_events() -> None:
+def test_every_context_has_commands_events_and_snapshots() -> None:
     for context in CONTEXTS:
+        assert ROWS[f"flexcore.{context}.snapshots"].settings["cleanup.policy"] == "compact"
         assert f"flexcore.{context}.commands" in ROWS
         assert f"flexcore.{context}.events" in ROWS
 
