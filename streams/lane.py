@@ -20,10 +20,10 @@ from domain.execution.messages import CompleteStep, FailStep
 from streams.answers import WORKER
 from streams.appends import Append, judge_append, known_append, not_owned
 from streams.commit_metadata import CommitMetadata
+from streams.due_snapshots import RHYTHM, DueSnapshots, Rhythm
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
 from streams.parking import Parking
-from streams.snapshots import EVERY
 from streams.states import States
 from streams.stream_index import StreamIndex
 from streams.topics import Topics, partition_of
@@ -57,14 +57,14 @@ class Lane:
         transactional_id: str,
         url: str,
         source: str = WORKER,
-        snapshot_every: int = EVERY,
+        rhythm: Rhythm = RHYTHM,
     ) -> None:
         self._judge = judge
         self._index = index
         self._topics = topics
         self._writer = transactional_id, url
         self._source = source
-        self._snapshot_every = snapshot_every
+        self._rhythm = rhythm
         self._group = b""
         self._generation = -1
         self._next: dict[Place, int] = {}
@@ -76,6 +76,7 @@ class Lane:
         self._appends: deque[Append] = deque()
         self._states = States(index, judge.codec)
         self._unseen = Unseen(index)
+        self._snapshots = DueSnapshots(index, judge.codec, rhythm)
         self._turn: Turn | None = None
         self._doubtful: Turn | None = None
         self._again: frozenset[tuple[str, int, int]] = frozenset()
@@ -145,6 +146,7 @@ class Lane:
         self._give_up(lambda _: True)
         self._states = States(self._index, self._judge.codec)
         self._unseen = Unseen(self._index)
+        self._snapshots = DueSnapshots(self._index, self._judge.codec, self._rhythm)
         self._turn, self._doubtful, self._generation = None, None, -1
         self._again, self._untold = frozenset(), set()
         self._announced = False
@@ -222,7 +224,7 @@ class Lane:
             self._judge_record(self._queue.popleft(), turn, view)
         if turn.empty:
             return None
-        turn.add_snapshots(self._snapshot_every, self._index.distrusted)
+        self._snapshots.add_to(turn, self._next)
         self._turn = turn
         return self._transaction(turn)
 
@@ -232,6 +234,7 @@ class Lane:
         self._announced, self._again = True, frozenset()
         self._states.update(turn.states)
         self._unseen.add(turn.events, ends, turn.answers)
+        self._snapshots.note(turn)
         self._next.update(turn.offsets)
         self._last_key.update(turn.last_keys())
         self._untold.difference_update(event.key for event in turn.repairs)

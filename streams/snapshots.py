@@ -18,8 +18,6 @@ from streams.records import DEFAULT_TENANT, EventRecord, Headers, header_map, te
 from streams.topics import MIB
 from streams.verdicts import NewEvent
 
-EVERY = 100
-"""Events between two snapshots of an aggregate: folding 100 takes 1 ms, reading 10,000 took 70."""
 MAX_BYTES_PER_TURN = 4 * MIB - 64 * 1024
 """What the topic takes of one; of all together since they can wait and commands cannot."""
 

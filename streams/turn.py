@@ -1,19 +1,14 @@
 """A turn of the lane: verdicts become writes and an overlay, which a commit makes true."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import structlog
-
-from schemas import catalogue
 from schemas.codec import Codec
 from streams.answers import Answer, answer_of, outcome_headers, outcome_value
 from streams.appends import Append
 from streams.records import EventRecord, Headers, Identity, header_map
-from streams.snapshots import MAX_BYTES_PER_TURN, snapshot_headers
-from streams.stream_index import is_end
 from streams.topics import MIB, Topics, partition_of
 from streams.verdicts import (
     CommandRecord,
@@ -26,8 +21,6 @@ from streams.verdicts import (
     Stray,
     Verdict,
 )
-
-log = structlog.get_logger("flexcore.lane")
 
 MAX_COMMANDS = 1_000
 """A larger turn gains no throughput, only latency (measured: 25,000/s at 1,000)."""
@@ -172,40 +165,10 @@ class Turn:
         if answer is not None:
             self.answers[answer.identity] = answer
 
-    def add_snapshots(self, every: int, distrusted: Callable[[str, str], bool]) -> None:
-        """Write what the aggregates have become that passed a multiple of `every` events, or ended.
-
-        Called last: the state is that behind the turn's last event. A short run has none at its
-        end: to fold its events costs less than the record and its transaction's marker.
-        """
-        due = {
-            (event.context, event.aggregate_id): None
-            for event in self.events
-            if event.version % every == 0 or (event.version > every and _is_end(event))
-        }
-        if not due:
-            return
-        last = {(event.context, event.aggregate_id): event for event in self.events}
-        left = MAX_BYTES_PER_TURN
-        for key in due:
-            version, state = self.states.get(key, (0, None))
-            # Of what is only written again, the state may be that of later events.
-            if version == last[key].version and not distrusted(*key):
-                write = self._snapshot(last[key], state)
-                if write is not None and len(write.value or b"") <= left:
-                    left -= len(write.value or b"")
-                    self._write(write)
-
-    def _snapshot(self, event: NewEvent, state: Any) -> Write | None:
-        try:
-            value = self.codec.encode(state)
-            headers = snapshot_headers(event, state, self.at, self.source)
-        except Exception:
-            # A turn must not fail for what nobody needs.
-            log.exception("snapshot_not_written", key=event.key.decode())
-            return None
-        topic, key = self.topics.snapshots(event.context), event.aggregate_id.encode()
-        return Write(topic, event.partition, key, value, headers)
+    def snapshot(self, write: Write, place: Place, offset: int) -> None:
+        """Take a snapshot; `offset` is its place's next command offset."""
+        self.offsets.setdefault(place, offset)
+        self._write(write)
 
     def _decided(self, verdict: Decided) -> None:
         answer = verdict.answer
@@ -267,10 +230,6 @@ class Turn:
 
 def _size(headers: Headers) -> int:
     return sum(len(name) + len(value or b"") for name, value in headers)
-
-
-def _is_end(event: NewEvent) -> bool:
-    return is_end(catalogue.full_names()[type(event.event)])
 
 
 def written_answer(event: NewEvent) -> Answer | None:

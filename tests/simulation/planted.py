@@ -10,9 +10,11 @@ from typing import Any
 from domain.contexts import Context
 from streams import states
 from streams.answers import Answer
+from streams.due_snapshots import DueSnapshots
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
-from streams.records import Identity
+from streams.records import EventRecord, Identity
+from streams.snapshots import Snapshot
 from streams.states import State, States
 from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
@@ -170,13 +172,26 @@ class _UnfencedWriter(Writer):
 # ── snapshots ────────────────────────────────────────────────────────────────────────────
 
 
-def believed_by_version() -> AbstractContextManager[Parts]:
-    return _replaced(states, stands_for=lambda snapshot, event: True)
+class _SnapshotsAtOnce(Lane):
+    """Writes the states that a turn comes to in its own transaction, of which a part may get lost."""
+
+    def _transaction(self, turn: Turn) -> Transaction:
+        self._snapshots.note(turn)
+        self._snapshots._not_before = turn.at
+        self._snapshots.add_to(turn, self._next)
+        return super()._transaction(turn)
 
 
-def believed_by_id() -> AbstractContextManager[Parts]:
-    """A command that is judged again makes an event of the same id, maybe behind another one."""
-    return _replaced(states, stands_for=lambda snapshot, event: snapshot[6] == event.event_id)
+@contextmanager
+def of_a_torn_turn() -> Iterator[Parts]:
+    """What is judged again makes an event of the same id, maybe behind other events."""
+
+    def same_id(snapshot: Snapshot, event: EventRecord) -> bool:
+        return snapshot.event_id == event.event_id
+
+    believed = _replaced(states, stands_for=same_id)
+    with believed, _replaced(DueSnapshots, _is_seen=lambda *_: True):
+        yield Parts(lane=_SnapshotsAtOnce)
 
 
 def redaction_overlooked() -> AbstractContextManager[Parts]:
@@ -194,8 +209,7 @@ PLANTED: dict[str, Planted] = {
     "LSO taken for the end": lambda: _with(Parts(asking=_StableEnd)),
     "answers position not taken over": lambda: _with(Parts(read_back=_NoTakeOver)),
     "answer before read-back": lambda: _with(Parts(lane=_AnsweringLane, lane_thread=_EarlyAnswers)),
-    "snapshot believed by its version": believed_by_version,
-    "snapshot believed by its event's id": believed_by_id,
+    "snapshot of a torn turn believed": of_a_torn_turn,
     "redaction overlooked by snapshots": redaction_overlooked,
     "internal transaction without offsets": lambda: _with(Parts(writer=_UnfencedWriter)),
 }

@@ -8,9 +8,11 @@ Stands for services/worker.py and agents/commands.py; it may die between any two
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from agents.engine import Engine
+from streams.due_snapshots import Rhythm
 from streams.judging import Judge
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
@@ -26,7 +28,7 @@ from tests.simulation.runner import ScriptedRunner
 from tests.simulation.writer import Network, Steps, Writer, group_bytes
 
 IN_FLIGHT = 3
-SNAPSHOT_EVERY = 3
+RHYTHM = Rhythm(3, timedelta(milliseconds=100))
 """Histories are short here."""
 
 
@@ -67,7 +69,7 @@ class Worker:
             TOPICS,
             transactional_id=self.id,
             url=url,
-            snapshot_every=SNAPSHOT_EVERY,
+            rhythm=RHYTHM,
         )
         self.runner = ScriptedRunner()
         self._broker = network.broker

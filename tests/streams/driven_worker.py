@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
+from streams.due_snapshots import RHYTHM, Rhythm
 from streams.error_table import Action, TransactionError
 from streams.fence import (
     AwaitRead,
@@ -24,7 +25,7 @@ from streams.kafka_tailer import read_back
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, event_record, header_map
-from streams.snapshots import EVERY, Snapshot, snapshot_read, snapshots_context
+from streams.snapshots import Snapshot, snapshot_read, snapshots_context
 from streams.tailer import Tailer, due
 from streams.turn import Place, Settled, Transaction, Write
 from streams.verdicts import CommandRecord
@@ -71,9 +72,9 @@ def _given(headers: tuple[tuple[str, bytes], ...], value: bytes) -> Given:
     return Given(who, answer.hash, said)
 
 
-def running(*, active: bool = False, snapshot_every: int = EVERY) -> "Worker":
+def running(*, active: bool = False, rhythm: Rhythm = RHYTHM) -> "Worker":
     """A worker of all places; `active` gives it pipeline_at(0), active (commands 90 and 91)."""
-    worker = Worker(Kafka(), snapshot_every=snapshot_every).own()
+    worker = Worker(Kafka(), rhythm=rhythm).own()
     if active:
         worker.send(create(pipeline_at(0)), 90)
         worker.send(activate(pipeline_at(0)), 91)
@@ -84,7 +85,7 @@ def running(*, active: bool = False, snapshot_every: int = EVERY) -> "Worker":
 class Worker:
     """Lane, fence, index and tailer of one slot, driven by hand; `member` is in the group."""
 
-    def __init__(self, kafka: Kafka, slot: int = 0, snapshot_every: int = EVERY) -> None:
+    def __init__(self, kafka: Kafka, slot: int = 0, rhythm: Rhythm = RHYTHM) -> None:
         self.kafka = kafka
         self.id = f"w-{slot}"
         self.index = MemoryStreamIndex()
@@ -96,7 +97,7 @@ class Worker:
             TOPICS,
             transactional_id=self.id,
             url=url,
-            snapshot_every=snapshot_every,
+            rhythm=rhythm,
         )
         self.generation = -1
         self.places: Collection[Place] = ()
@@ -188,6 +189,13 @@ class Worker:
         wanted = command_id(number)
         given = (a for a in given_answers(self.kafka) if a.identity[2] == wanted)
         return [a.said[1] or a.said[0] for a in given]
+
+    def commit_judged(self, message: Any, number: int) -> Transaction:
+        """The transaction for one more command, committed."""
+        self.send(message, number)
+        transaction = self.judged()
+        self.commit(transaction)
+        return transaction
 
     def events(self, context: str = "pipeline") -> list[bytes | None]:
         """The keys of all committed events."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from domain.contexts import CONTEXTS
 from domain.decider import Decider
 from schemas.codec import Codec
+from streams.due_snapshots import DueSnapshots, Rhythm
 from streams.snapshots import state_hash
 from streams.states import folded, restored
 from streams.turn import Transaction, Write
@@ -18,7 +20,6 @@ from tests.streams.driven_worker import Worker, given_answers, running
 from tests.streams.kafka_model import TOPICS
 from tests.streams.scripts import (
     CODEC,
-    JUDGE,
     activate,
     completed,
     create,
@@ -28,7 +29,7 @@ from tests.streams.scripts import (
     revise,
 )
 
-P, E = pipeline_at(0), execution_at(0)
+P, Q, E = pipeline_at(0), pipeline_at(1), execution_at(0)
 PIPELINE = CONTEXTS["pipeline"]
 
 
@@ -42,10 +43,21 @@ def snapshots(transaction: Transaction) -> list[tuple[str, int]]:
     ]
 
 
-def revised(worker: Worker, count: int, first: int = 1) -> Transaction:
-    """One turn in which so many commands revise P."""
-    for number in range(first, first + count):
+def every(events: int) -> Rhythm:
+    return Rhythm(events, timedelta(0))
+
+
+def revised(worker: Worker, count: int) -> None:
+    """One turn in which so many commands revise P, read back."""
+    for number in range(1, count + 1):
         worker.send(revise(P, f"name {number}"), number)
+    worker.turn()
+    worker.read()
+
+
+def next_turn(worker: Worker) -> Transaction:
+    """One about something else, which has the snapshots that are due."""
+    worker.send(create(Q), 99)
     return worker.judged()
 
 
@@ -55,51 +67,69 @@ def revised(worker: Worker, count: int, first: int = 1) -> Transaction:
 @pytest.mark.parametrize(
     ("count", "expected"), [(1, []), (2, [(P, 4)]), (3, [(P, 5)]), (7, [(P, 9)])]
 )
-def test_the_last_state_of_a_turn_that_passes_a_multiple_is_written(
+def test_the_last_state_of_a_turn_that_passed_a_multiple_is_written(
     count: int, expected: list[tuple[str, int]]
 ) -> None:
-    worker = running(active=True, snapshot_every=4)
-    assert snapshots(revised(worker, count)) == expected
+    worker = running(active=True, rhythm=every(4))
+    revised(worker, count)
+    transaction = next_turn(worker)
+    assert snapshots(transaction) == expected
+    assert (("pipeline", 0) in transaction.offsets) == bool(expected), "or a zombie could write it"
 
 
-@pytest.mark.parametrize(("every", "expected"), [(4, [(E, 4)]), (3, [(E, 4)]), (5, [])])
+@pytest.mark.parametrize(("events", "expected"), [(4, [(E, 4)]), (3, [(E, 4)]), (5, [])])
 def test_the_end_of_a_run_replaces_a_snapshot_and_a_short_run_has_none(
-    every: int, expected: list[tuple[str, int]]
+    events: int, expected: list[tuple[str, int]]
 ) -> None:
-    worker = running(active=True, snapshot_every=every)
+    worker = running(active=True, rhythm=every(events))
     worker.send(execute(E, P), 1)
     worker.work()
     worker.lane.take_internal([completed(E)])
-    ending = worker.step()
-    assert ending is not None
-    assert snapshots(ending) == expected
-
-
-def test_a_snapshot_of_an_aggregate_whose_event_was_written_again_is_not_written() -> None:
-    worker = running(active=True, snapshot_every=3)
-    redact(worker, 1)
-    assert snapshots(revised(worker, 4)) == []
-
-
-def test_what_is_written_again_has_the_snapshot_that_belongs_to_it() -> None:
-    worker = running(active=True, snapshot_every=3)
-    lost = revised(worker, 2)
-    worker.kafka.finish(worker.kafka.begin(worker.id, lost), commit=False)
-    worker.fail("_TIMED_OUT")
-    worker.reopen()
-    again = worker.step()
-    assert again is not None
-    assert snapshots(again) == [(P, 4)]
-    worker.commit(again)
     worker.work()
-    assert state(worker) == (4, "name 2")
+    assert snapshots(next_turn(worker)) == expected
+
+
+def test_what_is_not_read_back_yet_waits() -> None:
+    worker = running(active=True, rhythm=every(3))
+    worker.send(revise(P, "A"), 1)
+    worker.turn()
+    assert snapshots(worker.commit_judged(create(Q), 2)) == []
+    worker.read()
+    assert snapshots(worker.commit_judged(revise(Q, "A"), 3)) == [(P, 3)]
+
+
+def test_snapshots_wait_for_each_other() -> None:
+    worker = running(active=True, rhythm=Rhythm(3, timedelta(seconds=5)))
+    revised(worker, 1)
+    assert snapshots(worker.commit_judged(create(Q), 90)) == [(P, 3)]
+    for number in range(91, 94):
+        found = snapshots(worker.commit_judged(revise(Q, f"name {number}"), number))
+        worker.read()
+        assert found == []
+    worker.kafka.wait(5)
+    assert snapshots(worker.commit_judged(revise(P, "B"), 94)) == [(Q, 3)]
+
+
+def test_of_an_aggregate_whose_event_was_written_again_none_is_written() -> None:
+    worker = running(active=True, rhythm=every(3))
+    redact(worker, 1)
+    revised(worker, 4)
+    assert snapshots(next_turn(worker)) == []
+
+
+def test_what_a_rebalance_took_away_is_not_written() -> None:
+    worker = running(active=True, rhythm=every(3))
+    revised(worker, 1)
+    worker.own()
+    assert snapshots(next_turn(worker)) == []
 
 
 def test_a_state_that_cannot_be_written_costs_no_turn() -> None:
-    worker = running(active=True, snapshot_every=3)
+    worker = running(active=True, rhythm=every(3))
     ids = {name: id_ for name, id_ in CODEC.ids.items() if name != "flexcore.pipeline.Pipeline"}
-    worker.lane._judge = replace(JUDGE, codec=Codec(ids))
-    assert snapshots(revised(worker, 1)) == []
+    worker.lane._snapshots = DueSnapshots(worker.index, Codec(ids), every(3))
+    revised(worker, 1)
+    assert snapshots(next_turn(worker)) == []
 
 
 # ── what it is worth ─────────────────────────────────────────────────────────────────────
@@ -112,8 +142,8 @@ def state(worker: Worker) -> tuple[int, str]:
 
 def snapped() -> Worker:
     """P has three events, of which the second command's is the last that has a name."""
-    worker = running(snapshot_every=3)
-    for number, message in enumerate((create(P), revise(P, "B"), activate(P)), 1):
+    worker = running(rhythm=every(3))
+    for number, message in enumerate((create(P), revise(P, "B"), activate(P), create(Q)), 1):
         worker.send(message, number)
         worker.work()
     assert restored(worker.index, CODEC, PIPELINE, P) == folded(worker.index, CODEC, PIPELINE, P)
@@ -192,14 +222,14 @@ COMMANDS = st.lists(
 )
 
 
-def told(script: list[Any], before: int, every: int, *, delete: bool) -> tuple[Any, ...]:
+def told(script: list[Any], before: int, events: int, *, delete: bool) -> tuple[Any, ...]:
     """Answers, events and states where another worker takes over in between."""
-    worker = running(active=True, snapshot_every=every)
+    worker = running(active=True, rhythm=every(events))
     for number, message in enumerate(script, 1):
         if number == before:
             if delete:
                 delete_all(worker)
-            worker = Worker(worker.kafka, 1, every).own()
+            worker = Worker(worker.kafka, 1, every(events)).own()
         worker.send(message, number)
         worker.work()
     states = [
@@ -219,6 +249,8 @@ def delete_all(worker: Worker) -> None:
 
 @given(COMMANDS, st.integers(1, 12), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
-def test_deleting_all_snapshots_changes_nothing(script: list[Any], before: int, every: int) -> None:
-    kept, deleted = (told(script, before, every, delete=delete) for delete in (False, True))
+def test_deleting_all_snapshots_changes_nothing(
+    script: list[Any], before: int, events: int
+) -> None:
+    kept, deleted = (told(script, before, events, delete=delete) for delete in (False, True))
     assert kept == deleted
