@@ -45,6 +45,8 @@ def test_a_snapshot_stands_beside_the_events_of_an_aggregate(lane: Laned) -> Non
     event = PipelineCreated(one, 1, "h", "A name", "me", datetime.now(UTC), "", DEFINITION)
     for _ in range(2):
         _append(lane, Part(one, [event] * 60))
+    assert lane.tailer.wait_read(lambda: lane.index.last_version("pipeline", one) == 120, 20)
+    _append(lane, Part(new_id(), [event]))
     assert lane.tailer.wait_read(lambda: lane.index.snapshot("pipeline", one) is not None, 20)
 
     found = restored(lane.index, lane.codec, CONTEXTS["pipeline"], one)

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from confluent_kafka import Consumer
 
 from domain.contexts import CONTEXTS
 from schemas.codec import Codec
 from streams.connection import Connection
+from streams.due_snapshots import Rhythm
 from streams.judging import Judge
 from streams.kafka_group import KafkaGroup
 from streams.kafka_lane import KafkaLane
@@ -68,7 +70,14 @@ def laned(
         ends=group.ends,
     )
     judge = Judge(codec, partitions, lambda: 0.5)
-    lane = Lane(judge, index, topics, transactional_id=WRITER, url="http://127.0.0.1:1")
+    lane = Lane(
+        judge,
+        index,
+        topics,
+        transactional_id=WRITER,
+        url="http://127.0.0.1:1",
+        rhythm=Rhythm(pause=timedelta(0)),
+    )
     writer = KafkaWriter(Connection(writer_via or connection.bootstrap), topics, WRITER)
     driver = KafkaLane(
         lane,
