@@ -19,6 +19,7 @@ from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.faust_host import HostApp, UntouchedSchema
 from streams.group_metadata import group_metadata
 from streams.kafka_lane import KafkaLane, Superseded
+from streams.standby_assignor import standby_numbers
 from streams.topics import Topics
 from streams.turn import Place
 
@@ -35,9 +36,13 @@ def host_commands(
     topics: Topics,
     *,
     partitions: int,
+    on_assigned: Callable[[frozenset[int]], None],
     on_ready: Callable[[bool], None],
 ) -> CommandFeed:
-    """Attach an agent per context, the feed and the fence to `app`; the feed is to be stopped."""
+    """Attach an agent per context, the feed and the fence to `app`; the feed is to be stopped.
+
+    `on_assigned` is told the partition numbers to follow, before the fence reads them to their ends.
+    """
     names = {topics.commands(context): context for context in CONTEXTS}
     feed = CommandFeed(connection, topics, names, lambda: lane.queued < MAX_QUEUED)
     app.feed = feed
@@ -64,6 +69,7 @@ def host_commands(
         places = [
             (names[tp.topic], tp.partition) for tp in app.consumer.assignment() if tp.topic in names
         ]
+        on_assigned(standby_numbers(app).union(number for _, number in places))
         consumer: Any = app.consumer
         coordinator = consumer._thread._consumer._coordinator
         group = group_metadata(

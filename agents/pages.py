@@ -23,10 +23,13 @@ def add_pages(
     *,
     partitions: int,
     owns: Callable[[Place], bool],
+    follows: Callable[[Place], bool],
     health: Callable[[], Mapping[str, Any]],
 ) -> None:
     """Serve `/livez`, `/readyz`, `/metrics` and `/internal/streams/{context}/{id}/events`.
 
+    The owner of a place answers for all of it; with `min_offset` in the query, whoever follows the
+    place and has read past that. 503 = not now, 421 = never mine.
     `health()` says `ready` and whatever else an operator should see.
     """
 
@@ -52,9 +55,12 @@ def add_pages(
         place = context, partition_of(aggregate_id, partitions)
         if context not in CONTEXTS:
             return web.Response(status=404)
-        if not owns(place):
-            return web.Response(status=503, headers=_retry(503))
         try:
+            least = _number(request.query, "min_offset")
+            if least is not None and not follows(place):
+                return web.Response(status=421)
+            if not (owns(place) if least is None else index.position(*place) > least):
+                return web.Response(status=503, headers=_retry(503))
             piece = slice_of(index, context, aggregate_id, _cut(request.query))
         except ValueError:
             return web.Response(status=400)
@@ -70,13 +76,17 @@ def add_pages(
 
 def _cut(query: Mapping[str, str]) -> Cut:
     """Raises ValueError for what is no number."""
-    to_version, at_ms = query.get("to_version"), query.get("at_ms")
     return Cut(
         from_version=int(query.get("from_version", "1")),
         limit=min(int(query.get("limit", str(MAX_READ))), MAX_READ),
-        to_version=None if to_version is None else int(to_version),
-        at_ms=None if at_ms is None else int(at_ms),
+        to_version=_number(query, "to_version"),
+        at_ms=_number(query, "at_ms"),
     )
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    found = query.get(name)
+    return None if found is None else int(found)
 
 
 def _retry(status: int) -> dict[str, str]:

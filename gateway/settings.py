@@ -10,13 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationError
 
 from domain.errors import Invalid
 from gateway.settings_sources import merged
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _standby(value: object) -> int | Literal["all"]:
+    if value == "all":
+        return "all"
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and len(text) < 4):
+        raise ValueError("must be all, or a number of standbys from 0 to 999")
+    return int(text)
+
+
+Standby = Annotated[int | Literal["all"], PlainValidator(_standby)]
 
 
 class _Section(BaseModel):
@@ -72,11 +84,16 @@ class Api(_Section):
 
 
 class Worker(_Section):
-    """`slot` is unique per running worker (default: the lowest free one); `web_port` 0 = any free one."""
+    """`slot` is unique per running worker (default: the lowest free one); `web_port` 0 = any free one.
+
+    `standby`: a worker's index holds `all` partitions, or those it owns and those that it is one of
+    so many standbys for; the same for all workers, since the group's leader decides.
+    """
 
     slot: Annotated[int | None, Field(ge=0)] = None
     session_timeout_s: Annotated[float, Field(gt=0)] = 6.0
     web_port: Port = 0
+    standby: Standby = "all"
 
 
 class Projector(_Section):

@@ -45,6 +45,7 @@ from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
 from streams.lane import Lane
 from streams.registry import load_registry
+from streams.standby_assignor import StandbyAssignor
 from streams.tailer import Tailer
 from streams.topics import Topics
 from streams.turn import Settled
@@ -101,7 +102,10 @@ class Worker:
         self.url = f"http://{HOST}:{self.port}"
         source = f"flexcore/worker/{slot_number}/{os.getpid()}"
         folder = settings.data_dir / "index" / str(slot_number)
-        self.index, self.behind = open_index(folder, self.connection, self.topics, self.partitions)
+        everything = settings.worker.standby == "all"
+        self.index, self.following, self.behind = open_index(
+            folder, self.connection, self.topics, self.partitions, everything=everything
+        )
         self.logic = Tailer(self.index)
         group = KafkaGroup(self.connection, self.topics)
         self.tailer = KafkaTailer(
@@ -112,6 +116,7 @@ class Worker:
             partitions=self.partitions,
             answer_partition=slot_number % self.partitions,
             source=source,
+            following=self.following,
             ends=group.ends,
         )
         plugins = plugin_settings(settings, slot_number)
@@ -199,6 +204,7 @@ class Worker:
         ended.set()
 
     def _app(self) -> tuple[HostApp, CommandFeed]:
+        standby = self.settings.worker.standby
         app = host_app(
             self.topics.worker_group,
             self.connection,
@@ -210,6 +216,8 @@ class Worker:
             # The fence tells by it which writers are alive.
             broker_client_id=self.writer_id,
             broker_max_poll_interval=IDLE_S,
+            PartitionAssignor=StandbyAssignor,
+            table_standby_replicas=0 if standby == "all" else standby,
         )
         feed = host_commands(
             app,
@@ -217,6 +225,7 @@ class Worker:
             self.connection,
             self.topics,
             partitions=self.partitions,
+            on_assigned=self.following.follow,
             on_ready=self._set_ready,
         )
         add_pages(
@@ -224,6 +233,7 @@ class Worker:
             self.index,
             partitions=self.partitions,
             owns=lambda place: self.ready and place in self.lane.owned,
+            follows=self.following.__contains__,
             health=self._health,
         )
         return app, feed
@@ -259,6 +269,7 @@ class Worker:
             "ready": self.ready and not self.lane.broken and not self.lane.stuck,
             "writer": self.writer_id,
             "partitions": sorted(f"{context}/{number}" for context, number in self.lane.owned),
+            "follows": sorted(self.following.numbers),
             "broken": {f"{c}/{n}": key for (c, n), key in self.lane.broken.items()},
             "gaps": {f"{c}/{n}": key for (c, n), key in gaps.items()},
             "queued": self.lane.queued,

@@ -5,7 +5,7 @@ files ──► of this log? ──► ahead of it anywhere? drop that ──►
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import structlog
 
 from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
+from streams.following import EVERYWHERE, Following
 from streams.kafka_tailer import read_back
 from streams.lmdb_stream_index import LmdbStreamIndex
 from streams.log_identity import log_identity
@@ -33,9 +34,17 @@ class _Droppable(StreamIndex, Protocol):
 
 
 def open_index(
-    folder: Path, connection: Connection, topics: Topics, partitions: int
-) -> tuple[LmdbStreamIndex, "Behind"]:
-    """The index of this log in `folder`, and how far it is behind. Raises Unavailable."""
+    folder: Path,
+    connection: Connection,
+    topics: Topics,
+    partitions: int,
+    *,
+    everything: bool = True,
+) -> tuple[LmdbStreamIndex, Following, "Behind"]:
+    """The index of this log in `folder`, what it follows at first, and how far it is behind there.
+
+    Raises Unavailable.
+    """
     deadline = time.monotonic() + WITHIN_S
     log_id = until_answered(lambda: log_identity(connection, topics), deadline)
     index = LmdbStreamIndex(folder, partitions=partitions, log_id=log_id)
@@ -44,7 +53,19 @@ def open_index(
     found = until_answered(lambda: true_ends(connection, asked), deadline)
     ends = {(names[topic], partition): end for (topic, partition), end in found.items()}
     drop_what_the_log_lost(index, ends)
-    return index, Behind(index, ends)
+    numbers = range(partitions)
+    # What was followed before is most likely to be taken over again; the group will tell.
+    first = (
+        numbers
+        if everything
+        else [n for n in numbers if _followed_before(index, names.values(), n)]
+    )
+    following = Following(first, everything=everything)
+    return index, following, Behind(index, ends, following)
+
+
+def _followed_before(index: StreamIndex, names: Iterable[str], partition: int) -> bool:
+    return any(index.position(name, partition) > 0 for name in {*names} - {EVERYWHERE})
 
 
 def drop_what_the_log_lost(index: _Droppable, ends: Mapping[Place, int]) -> None:
@@ -56,20 +77,27 @@ def drop_what_the_log_lost(index: _Droppable, ends: Mapping[Place, int]) -> None
 
 
 class Behind:
-    """How far an index is behind the ends that were there at the start."""
+    """How far an index is behind the ends that were there at the start, where it follows them."""
 
-    def __init__(self, index: StreamIndex, ends: Mapping[Place, int]) -> None:
+    def __init__(self, index: StreamIndex, ends: Mapping[Place, int], following: Following) -> None:
         self._index = index
+        self._following = following
         self._ends = ends
         self._total = self._least = self._left()
         self._moved = time.monotonic()
 
     def _left(self) -> int:
-        return sum(max(end - self._index.position(*place), 0) for place, end in self._ends.items())
+        return sum(
+            max(end - self._index.position(*place), 0)
+            for place, end in self._ends.items()
+            if place in self._following
+        )
 
     def text(self) -> str:
         """`43 %`, or `current` once it has been read to the end."""
         left = self._left()
+        # More than at first, where the group gave it partitions that it had not followed.
+        self._total = max(self._total, left)
         return f"{100 * (self._total - left) // self._total} %" if left else "current"
 
     def catches_up(self) -> bool:
@@ -80,11 +108,12 @@ class Behind:
         return left > 0 and now - self._moved < STANDSTILL_S
 
     def tell(self, ending: threading.Event) -> None:
-        """Log the progress until it is over."""
+        """Log the progress while it is behind."""
         before, at = self._left(), time.monotonic()
-        while before and not ending.wait(TELL_EVERY_S):
+        while not ending.wait(TELL_EVERY_S):
             left, now = self._left(), time.monotonic()
-            rate = (before - left) / (now - at)
-            eta_s = round(left / rate) if rate else None
-            log.info("index_behind", read=self.text(), records_per_s=round(rate), eta_s=eta_s)
+            if before or left:
+                rate = max(before - left, 0) / (now - at)
+                eta_s = round(left / rate) if rate else None
+                log.info("index_behind", read=self.text(), records_per_s=round(rate), eta_s=eta_s)
             before, at = left, now

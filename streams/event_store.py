@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Unknown
 from streams.records import ANY, EventRecord, ExpectedVersion
 
 MAX_READ = 1_000
@@ -30,6 +30,18 @@ class Slice:
 
     version: int
     events: Sequence[EventRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """What a read must include, waited for up to `wait_s` seconds.
+
+    Whoever has read so far may answer, where without it the owner must. A position that does not
+    name the aggregate's partition asks for nothing.
+    """
+
+    position: Mapping[Place, int]
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +96,13 @@ class EventReader(Protocol):
         *,
         to_version: int | None = None,
         at: datetime | None = None,
+        at_least: AtLeast | None = None,
     ) -> Slice:
         """The events from `from_version` on, up to `to_version` or to the broker time `at`.
 
         At a time before its first event an aggregate has version 0 and no events.
-        Raises NotFound where the aggregate has no events, Unavailable where its owner is away.
+        Raises NotFound where the aggregate has no events, Unavailable where its owner is away,
+        Unknown where nobody has read as far as `at_least`.
         """
         ...
 
@@ -133,6 +147,15 @@ class EventStore(EventReader, Protocol):
         owns it.
         """
         ...
+
+
+def not_read_yet(place: Place, at_least: AtLeast) -> Unknown:
+    """What `read` raises where nobody has come to a position in time."""
+    return Unknown(
+        "read_model.behind",
+        f"events of {place[0]}/{place[1]} up to offset {at_least.position[place]} were not there "
+        f"within {at_least.wait_s:g} s; ask again, or wait longer with Prefer: wait=N",
+    )
 
 
 def no_such_aggregate(context: str, aggregate_id: str) -> NotFound:

@@ -1,7 +1,7 @@
 """Feeds the tailer from Kafka and writes the answers it gives: one thread, one consumer.
 
-The consumer is assigned every partition of all event topics and of the outcomes, so that each
-worker can take over any partition by reading its tail and can show any aggregate.
+The consumer is assigned the event topics and the outcomes, all partitions or those that the worker
+follows: it can take them over by reading their tail and can show any aggregate of theirs.
 """
 
 import os
@@ -21,6 +21,7 @@ from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
 from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.failpoints import Failpoint, reached
+from streams.following import Following
 from streams.read_event import read_event
 from streams.records import EventRecord, header_map
 from streams.snapshots import Snapshot, snapshot_read, snapshots_context, snapshots_place
@@ -55,6 +56,7 @@ class KafkaTailer(threading.Thread):
         partitions: int,
         answer_partition: int,
         source: str,
+        following: Following,
         ends: Callable[[Mapping[Place, str]], Mapping[Place, int]],
     ) -> None:
         super().__init__(name="tailer", daemon=True)
@@ -66,6 +68,8 @@ class KafkaTailer(threading.Thread):
         self._answer_partition = answer_partition
         self._source = source
         self._ends = ends
+        self._following = following
+        self._read_to: dict[Place, int] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
@@ -178,16 +182,13 @@ class KafkaTailer(threading.Thread):
 
     def _run(self) -> None:
         consumer = self._consumer(f"{self._topics.answers_group}-tail")
-        consumer.assign(
-            [
-                TopicPartition(topic, partition, self._tailer.resume((context, partition)))
-                for topic, context in self._places.items()
-                for partition in range(self._partitions)
-            ]
-        )
         quiet_s = 0.2
+        followed: frozenset[int] | None = None
         last_commit = datetime.now(UTC)
         while not self._stopping.is_set():
+            if followed is not (wanted := self._following.numbers):
+                self._follow(consumer)
+                followed = wanted
             if not self._tailer.room:
                 self._stopping.wait(0.02)
             elif (first := consumer.poll(quiet_s)) is not None:
@@ -199,6 +200,18 @@ class KafkaTailer(threading.Thread):
                 self._commit_answered()
                 last_commit = now
         consumer.close()
+
+    def _follow(self, consumer: Consumer) -> None:
+        """Read on where each place was left; what it held back is still in memory then."""
+        places = [(c, n) for c in self._places.values() for n in range(self._partitions)]
+        starts = {
+            place: self._read_to.get(place, self._tailer.resume(place))
+            for place in places
+            if place in self._following
+        }
+        consumer.assign(
+            [TopicPartition(self.topic(place), place[1], at) for place, at in starts.items()]
+        )
 
     def _consumer(self, group: str) -> Consumer:
         return Consumer(
@@ -235,6 +248,7 @@ class KafkaTailer(threading.Thread):
         with self._lock:
             for place, position in positions.items():
                 self._feed(place, read.get(place, ()), position)
+            self._read_to |= positions
         with self._advanced:
             self._advanced.notify_all()
 

@@ -41,6 +41,7 @@ class MemoryEventStore(IndexReads):
         self._codec = codec
         self._now = now
         self._index = MemoryStreamIndex()
+        self._partitions = PARTITIONS
         self._view = _View(self._index, codec)
         self._log: dict[Place, list[EventRecord]] = {
             (context, n): [] for context in CONTEXTS for n in range(PARTITIONS)
@@ -75,6 +76,7 @@ class MemoryEventStore(IndexReads):
             if event.version != known + 1:
                 raise ValueError(f"{event.aggregate_id} is at {known}, not {event.version}")
             self._index.append([event])
+            self._index.advance(event.context, event.partition, event.offset + 1)
             self._log[event.context, event.partition].append(event)
         for follower in self._followers:
             follower.set()

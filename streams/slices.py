@@ -1,13 +1,18 @@
 """Cuts a piece out of one aggregate's events: by version, or as it stood at a time."""
 
+import asyncio
+import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.event_store import MAX_READ, Slice, no_such_aggregate
+from streams.event_store import MAX_READ, AtLeast, Place, Slice, no_such_aggregate, not_read_yet
 from streams.stream_index import StreamIndex
 from streams.times import begun_ms
+from streams.topics import partition_of
 
+LOOK_S = 0.01
+"""How often an index is looked at that is waited for."""
 MOVED = 16
 """Events in a row that may be copies written again, at a later time than their successors'."""
 
@@ -54,6 +59,7 @@ class IndexReads:
     """`read` of the event store, for adapters that have an index at hand."""
 
     _index: StreamIndex
+    _partitions: int
 
     async def read(
         self,
@@ -64,7 +70,11 @@ class IndexReads:
         *,
         to_version: int | None = None,
         at: datetime | None = None,
+        at_least: AtLeast | None = None,
     ) -> Slice:
+        if at_least is not None:
+            place = context, partition_of(aggregate_id, self._partitions)
+            await self._read_to(place, at_least)
         cut = Cut(
             from_version=from_version,
             limit=limit,
@@ -72,3 +82,11 @@ class IndexReads:
             at_ms=None if at is None else begun_ms(at),
         )
         return slice_of(self._index, context, aggregate_id, cut)
+
+    async def _read_to(self, place: Place, at_least: AtLeast) -> None:
+        offset = at_least.position.get(place, -1)
+        deadline = time.monotonic() + at_least.wait_s
+        while self._index.position(*place) <= offset:
+            if time.monotonic() > deadline:
+                raise not_read_yet(place, at_least)
+            await asyncio.sleep(LOOK_S)

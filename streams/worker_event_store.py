@@ -23,7 +23,15 @@ from domain.errors import Unavailable
 from streams import commit_metadata
 from streams.all_events import AllEvents
 from streams.connection import Connection
-from streams.event_store import MAX_READ, Place, Selection, Slice, no_such_aggregate
+from streams.event_store import (
+    MAX_READ,
+    AtLeast,
+    Place,
+    Selection,
+    Slice,
+    no_such_aggregate,
+    not_read_yet,
+)
 from streams.records import EventRecord
 from streams.times import begun_ms
 from streams.topics import Topics, partition_of
@@ -37,14 +45,17 @@ _AGAIN_S = 0.1
 
 
 class WorkerEventStore:
-    """Strongly consistent: the answer comes from the owner's index alone. `close` after use."""
+    """Strongly consistent: the answer comes from the owner's index alone. `close` after use.
+
+    At a position, from whoever follows the partition and has read so far: also while it changes hands.
+    """
 
     def __init__(self, connection: Connection, topics: Topics, *, partitions: int) -> None:
         self._connection = connection
         self._admin = AdminClient(connection.client())
         self._topics = topics
         self._partitions = partitions
-        self._owners: dict[Place, str] = {}
+        self._known: dict[tuple[Place, bool], str] = {}
         # No proxy of the environment: owners are inside.
         self._http = httpx2.AsyncClient(timeout=REQUEST_S, trust_env=False)
 
@@ -66,6 +77,7 @@ class WorkerEventStore:
         *,
         to_version: int | None = None,
         at: datetime | None = None,
+        at_least: AtLeast | None = None,
     ) -> Slice:
         place = context, partition_of(aggregate_id, self._partitions)
         path = f"/internal/streams/{quote(context, '')}/{quote(aggregate_id, '')}/events"
@@ -74,14 +86,19 @@ class WorkerEventStore:
             query += f"&to_version={to_version}"
         if at is not None:
             query += f"&at_ms={begun_ms(at)}"
-        deadline = time.monotonic() + WITHIN_S
+        stated = at_least is not None and place in at_least.position
+        if at_least is not None and stated:
+            query += f"&min_offset={at_least.position[place]}"
+        deadline = time.monotonic() + (at_least.wait_s if at_least and stated else WITHIN_S)
         while True:
-            response = await self._asked(place, path + query)
+            response = await self._asked(place, path + query, stated)
             if response is not None and response.status_code == httpx2.codes.OK:
                 return _slice(context, aggregate_id, response.content)
             if response is not None:
                 raise no_such_aggregate(context, aggregate_id)
             if time.monotonic() + _AGAIN_S > deadline:
+                if at_least is not None and stated:
+                    raise not_read_yet(place, at_least)
                 raise Unavailable(
                     "owner.unavailable",
                     f"no worker serves partition {place[1]} of {context} now; try again",
@@ -90,9 +107,12 @@ class WorkerEventStore:
                 )
             await asyncio.sleep(_AGAIN_S)
 
-    async def _asked(self, place: Place, path: str) -> httpx2.Response | None:
-        """The owner's answer, `None` where nobody says that it is the owner."""
-        known = self._owners.get(place)
+    async def _asked(self, place: Place, path: str, stated: bool) -> httpx2.Response | None:
+        """The owner's answer, `None` where nobody says that it is the owner.
+
+        With a position `stated` in the path, the answer of anybody who has come to it.
+        """
+        known = self._known.get((place, stated))
         if known is not None:
             response = await self._get(known + path)
             if response is not None:
@@ -100,13 +120,13 @@ class WorkerEventStore:
         for url in await self._candidates(place):
             response = await self._get(url + path)
             if response is not None:
-                self._owners[place] = url
+                self._known[place, stated] = url
                 return response
-        self._owners.pop(place, None)
+        self._known.pop((place, stated), None)
         return None
 
     async def _get(self, url: str) -> httpx2.Response | None:
-        """An owner's answer: 200, or 404 without a body, as no stranger on a reused port says it."""
+        """An answer that counts: 200, or 404 without a body, as no stranger on a reused port says it."""
         try:
             response = await self._http.get(url)
         except httpx2.TransportError:

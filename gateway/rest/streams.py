@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from domain.errors import Invalid
 from gateway.rest import shapes
-from gateway.rest.headers import caller, etag
+from gateway.rest.headers import caller, etag, freshness
 from gateway.rest.responses import json_response
-from gateway.services.asked import Caller
+from gateway.services.asked import Caller, Freshness
 from gateway.services.streams import Piece, StreamService
 
 
@@ -50,9 +50,13 @@ def streams_router(service: StreamService) -> APIRouter:
         aggregate_id: str,
         query: Annotated[Slice, Query()],
         by: Annotated[Caller, Depends(caller)],
+        fresh: Annotated[Freshness | None, Depends(freshness)],
     ) -> Response:
-        """The events of one aggregate in the order of their versions, as its owner has them."""
-        found = await service.events(by, context, aggregate_id, query.piece())
+        """The events of one aggregate in the order of their versions, as its owner has them.
+
+        With `FlexCore-Min-Position` as any worker has them that has come to it.
+        """
+        found = await service.events(by, context, aggregate_id, query.piece(), fresh)
         body = {
             "items": found.items,
             "next_cursor": None if found.next_version is None else str(found.next_version),

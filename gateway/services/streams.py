@@ -7,9 +7,9 @@ from typing import Any
 from domain.contexts import CONTEXTS
 from domain.errors import Invalid, NotFound
 from gateway.json_shapes import event_json
-from gateway.services.asked import Caller
+from gateway.services.asked import Caller, Freshness
 from schemas.codec import Codec
-from streams.event_store import MAX_READ, EventReader
+from streams.event_store import MAX_READ, AtLeast, EventReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +37,29 @@ class Events:
     next_version: int | None
 
 
+def _at_least(freshness: Freshness | None) -> AtLeast | None:
+    return None if freshness is None else AtLeast(freshness.position, freshness.wait_s)
+
+
 class StreamService:
-    """Reads are strongly consistent: the owner of the aggregate answers."""
+    """Reads are strongly consistent: the owner of the aggregate answers.
+
+    At a position that the caller states, any worker that has read so far.
+    """
 
     def __init__(self, store: EventReader, codec: Codec) -> None:
         self._store = store
         self._codec = codec
 
     async def events(
-        self, caller: Caller, context: str, local_id: str, piece: Piece = ALL
+        self,
+        caller: Caller,
+        context: str,
+        local_id: str,
+        piece: Piece = ALL,
+        freshness: Freshness | None = None,
     ) -> Events:
-        """Raises NotFound, Invalid for numbers out of range, Unavailable."""
+        """Raises NotFound, Invalid for numbers out of range, Unavailable, Unknown."""
         if context not in CONTEXTS:
             known = ", ".join(CONTEXTS)
             raise NotFound(
@@ -63,6 +75,7 @@ class StreamService:
             piece.limit,
             to_version=piece.to_version,
             at=piece.at,
+            at_least=_at_least(freshness),
         )
         items = [event_json(event, self._codec) for event in found.events]
         last = found.version if piece.to_version is None else min(found.version, piece.to_version)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Unknown
 from domain.pipeline.pipeline import ActivatePipeline
-from streams.event_store import EventReader
+from streams.event_store import AtLeast, EventReader
 from streams.records import EventRecord
 from tests.contracts.event_world import World, at_ms
 
@@ -98,6 +98,28 @@ class EventReaderContract:
         assert event.headers["ce_aggregateversion"] == b"2"
         assert event.headers["ce_commandid"] == command_id.encode()
         assert uuid.UUID(event.event_id).version == 5
+
+    def test_read_at_a_position_includes_it(self, world: World[EventReader]) -> None:
+        pipeline_id, _ = world.run(world.pipeline(2))
+        last = world.run(world.store.read("pipeline", pipeline_id)).events[-1]
+        there = AtLeast({("pipeline", last.partition): last.offset}, 20.0)
+        elsewhere = AtLeast({("execution", last.partition): 10**9}, 20.0)
+
+        for at_least in (there, elsewhere):
+            found = world.run(world.store.read("pipeline", pipeline_id, at_least=at_least))
+            assert versions(found.events) == [1, 2]
+
+    def test_position_that_does_not_come_in_time_is_said_so(
+        self, world: World[EventReader]
+    ) -> None:
+        pipeline_id, _ = world.run(world.pipeline(1))
+        last = world.run(world.store.read("pipeline", pipeline_id)).events[-1]
+        ahead = AtLeast({("pipeline", last.partition): last.offset + 1_000}, 0.05)
+
+        with pytest.raises(Unknown) as behind:
+            world.run(world.store.read("pipeline", pipeline_id, at_least=ahead))
+
+        assert behind.value.code == "read_model.behind"
 
     @pytest.mark.parametrize("aggregate_id", ["absent", "a/b", "a b", "%2e%2e", "é", "?x=1#y"])
     def test_aggregate_without_events_is_not_found(

@@ -12,6 +12,7 @@ from domain.pipeline.pipeline import PipelineActivated
 from schemas.codec import Codec
 from streams import topics_admin
 from streams.connection import Connection
+from streams.following import Following
 from streams.kafka_group import KafkaGroup
 from streams.kafka_tailer import KafkaTailer
 from streams.memory_stream_index import MemoryStreamIndex
@@ -69,6 +70,7 @@ def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
         Tailer(index),
         partitions=PARTITIONS,
         answer_partition=0,
+        following=Following(range(PARTITIONS), everything=True),
         source="flexcore/worker/0/1",
         ends=KafkaGroup(connection, topics).ends,
     )

@@ -19,7 +19,6 @@ from typing import Any
 import psutil
 
 from gateway.settings import Settings
-from gateway.settings import Worker as WorkerSettings
 from services.embedded import ports, process
 from services.embedded.jars import ROOT
 from services.environment import of_children
@@ -167,11 +166,8 @@ class Workers:
             self._stopping.wait(BACK_OFF_S)
 
     def _spawn(self, slot: Slot) -> process.Supervised:
-        worker = WorkerSettings(
-            slot=slot.number,
-            web_port=slot.port,
-            session_timeout_s=self._settings.worker.session_timeout_s,
-        )
+        own = {"slot": slot.number, "web_port": slot.port}
+        worker = self._settings.worker.model_copy(update=own)
         kafka = self._settings.kafka.model_copy(update={"bootstrap": slot.bootstrap})
         settings = self._settings.model_copy(update={"worker": worker, "kafka": kafka})
         environment = of_children(settings, self._settings.data_dir / "secrets" / str(slot.number))

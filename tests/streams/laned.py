@@ -16,6 +16,7 @@ from domain.contexts import CONTEXTS
 from schemas.codec import Codec
 from streams.connection import Connection
 from streams.due_snapshots import Rhythm
+from streams.following import Following
 from streams.judging import Judge
 from streams.kafka_group import KafkaGroup
 from streams.kafka_lane import KafkaLane
@@ -66,6 +67,7 @@ def laned(
         logic,
         partitions=partitions,
         answer_partition=0,
+        following=Following(range(partitions), everything=True),
         source="flexcore/worker/0/0",
         ends=group.ends,
     )
