@@ -23,8 +23,8 @@ def _standby(value: object) -> int | Literal["all"]:
     if value == "all":
         return "all"
     text = str(value)
-    if not (text.isascii() and text.isdecimal() and len(text) < 4):
-        raise ValueError("must be all, or a number of standbys from 0 to 999")
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:4]) < 1_000):
+        raise ValueError("must be all, or a number of standbys from 1 to 999")
     return int(text)
 
 

@@ -57,6 +57,11 @@ class Codec:
         """The full name of the record that `data` holds. Raises Unreadable."""
         return self._reader(data).name
 
+    def known_name(self, data: bytes) -> str:
+        """The same without reading anything of others: empty for a schema not met before."""
+        reader = self._readers.get(data[:HEAD_BYTES])
+        return "" if reader is None else reader.name
+
     def decode(self, data: bytes) -> Any:
         """The message in `data`. Raises Unreadable where schema or body make no sense."""
         _, read = self._reader(data)

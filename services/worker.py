@@ -44,6 +44,7 @@ from streams.kafka_lane import KafkaLane
 from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
 from streams.lane import Lane
+from streams.mapped_suspects import MappedSuspects
 from streams.registry import load_registry
 from streams.standby_assignor import StandbyAssignor
 from streams.tailer import Tailer
@@ -106,6 +107,7 @@ class Worker:
         self.index, self.following, self.behind = open_index(
             folder, self.connection, self.topics, self.partitions, everything=everything
         )
+        suspects = MappedSuspects(settings.data_dir / "judging", slot_number, self.index.log_id)
         self.logic = Tailer(self.index)
         group = KafkaGroup(self.connection, self.topics)
         self.tailer = KafkaTailer(
@@ -138,6 +140,7 @@ class Worker:
             transactional_id=self.writer_id,
             url=self.url,
             source=source,
+            suspects=suspects,
         )
         self.writer = KafkaWriter(self.connection, self.topics, self.writer_id)
         self.lane = KafkaLane(
@@ -217,7 +220,9 @@ class Worker:
             broker_client_id=self.writer_id,
             broker_max_poll_interval=IDLE_S,
             PartitionAssignor=StandbyAssignor,
-            table_standby_replicas=0 if standby == "all" else standby,
+            # With 0 Faust would take aiokafka's round robin, which gives nothing at all to whoever
+            # joins before the broker has told of the topics.
+            table_standby_replicas=1 if standby == "all" else standby,
         )
         feed = host_commands(
             app,

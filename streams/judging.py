@@ -118,6 +118,30 @@ class Judge:
             answer = _refusal(identity, content, "internal.undecidable", what)
             return Rejected(answer, dead=f"internal.undecidable: {error!r}")
 
+    def give_up(self, record: CommandRecord, view: View, what: str) -> Verdict:
+        """Keep a command that nobody survives judging, and refuse it where it says its identity.
+
+        Its value is not looked at.
+        """
+        dead = f"internal.undecidable: {what}"
+        headers = header_map(record.headers)
+        command_id = text(headers, "ce_id")
+        try:
+            aggregate_id = _aggregate_id(record)
+        except ValueError:
+            return Rejected(None, dead)
+        at_home = partition_of(aggregate_id, self.partitions) == record.partition
+        if not (at_home and 0 < len(command_id) <= MAX_KEY_BYTES):
+            return Rejected(None, dead)
+        identity = Identity(record.context, aggregate_id, command_id)
+        value = record.value or b""
+        name = self.codec.known_name(value)
+        content = command_hash(name, value, _lenient(_expected(headers)) if name else ANY)
+        known = view.answer(identity)
+        if known is not None:
+            return _known(known, content)
+        return Rejected(_refusal(identity, content, "internal.undecidable", what), dead)
+
     def judge_internal(self, command: InternalCommand, view: View, at: datetime) -> Verdict:
         """What becomes of a command of the engine. Raises where it cannot be decided."""
         context = CONTEXTS[command.context]

@@ -26,6 +26,7 @@ from streams.judging import Judge
 from streams.parking import Parking
 from streams.states import States
 from streams.stream_index import StreamIndex
+from streams.suspects import MemorySuspects, Suspects, WatchedJudge
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
@@ -58,8 +59,10 @@ class Lane:
         url: str,
         source: str = WORKER,
         rhythm: Rhythm = RHYTHM,
+        suspects: Suspects | None = None,
     ) -> None:
         self._judge = judge
+        self._watched = WatchedJudge(judge, suspects or MemorySuspects())
         self._index = index
         self._topics = topics
         self._writer = transactional_id, url
@@ -110,6 +113,7 @@ class Lane:
         """
         if generation != self._generation:
             self.close()
+        self._watched.look()
         self._queue.extendleft(reversed(self._parked.empty()))
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
@@ -217,11 +221,14 @@ class Lane:
             # Whoever reads the group's offsets learns whom to ask, before anything is written.
             turn.offsets.update(self._next)
         self._repair(turn, view)
-        self._judge_internal(turn, view)
-        self._judge_appends(turn, view)
-        self._judge_parked(turn, view)
-        while self._queue and turn.takes_commands:
+        if self._alone_next:
             self._judge_record(self._queue.popleft(), turn, view)
+        else:
+            self._judge_internal(turn, view)
+            self._judge_appends(turn, view)
+            self._judge_parked(turn, view)
+            while self._queue and turn.takes_commands and not self._alone_next:
+                self._judge_record(self._queue.popleft(), turn, view)
         if turn.empty:
             return None
         self._snapshots.add_to(turn, self._next)
@@ -257,6 +264,10 @@ class Lane:
 
     # ── inside a turn ────────────────────────────────────────────────────────────────────
 
+    @property
+    def _alone_next(self) -> bool:
+        return bool(self._queue) and self._watched.wants_alone(self._queue[0])
+
     def _finish(self) -> Turn:
         turn, self._turn = self._turn, None
         assert turn is not None, "a result without a transaction"
@@ -272,7 +283,7 @@ class Lane:
         if place in self._parked:
             self._parked.wait_behind(place, record)
             return
-        verdict = self._judge.judge(record, view, turn.at, final=False)
+        verdict = self._watched.judge(record, view, turn.at, final=False)
         if isinstance(verdict, NeedsPipeline):
             needs = "pipeline", partition_of(verdict.pipeline_id, self._judge.partitions)
             self._parked.park(place, record, needs, turn.at)
@@ -291,7 +302,7 @@ class Lane:
     def _judge_parked(self, turn: Turn, view: TurnView) -> None:
         for place, parked in self._parked:
             read_on = parked.end is not None and self._index.position(*parked.needs) >= parked.end
-            verdict = self._judge.judge(parked.record, view, turn.at, final=read_on)
+            verdict = self._watched.judge(parked.record, view, turn.at, final=read_on)
             if isinstance(verdict, NeedsPipeline):
                 if turn.at - parked.since < MAX_PARKED:
                     continue

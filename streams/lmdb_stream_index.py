@@ -54,6 +54,7 @@ class LmdbStreamIndex:
         write_every_s: float = WRITE_EVERY_S,
     ) -> None:
         """`log_id` tells this log from any other; files of another one are dropped."""
+        self.log_id = log_id
         self._folder = folder
         self._sizes = map_bytes, max_map_bytes
         self._every_s = write_every_s

@@ -94,8 +94,14 @@ class Workers:
     """Workers over one data folder, the first `count` of the slots from the start."""
 
     def __init__(
-        self, settings: Settings, count: int, bootstraps: Mapping[int, str] | None = None
+        self,
+        settings: Settings,
+        count: int,
+        bootstraps: Mapping[int, str] | None = None,
+        *,
+        module: str = "services.worker",
     ) -> None:
+        self._module = module
         self._settings = settings
         self._bootstraps = bootstraps or {}
         self._taken: set[int] = set()
@@ -173,7 +179,7 @@ class Workers:
         environment = of_children(settings, self._settings.data_dir / "secrets" / str(slot.number))
         armed, slot.next_environment = slot.next_environment, {}
         return process.start(
-            [sys.executable, "-m", "services.worker"],
+            [sys.executable, "-m", self._module],
             log=slot.log,
             env={**environment, **armed},
             cwd=ROOT,

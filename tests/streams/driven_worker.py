@@ -26,6 +26,7 @@ from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
 from streams.records import EventRecord, event_record, header_map
 from streams.snapshots import Snapshot, snapshot_read, snapshots_context
+from streams.suspects import Suspects
 from streams.tailer import Tailer, due
 from streams.turn import Place, Settled, Transaction, Write
 from streams.verdicts import CommandRecord
@@ -85,7 +86,13 @@ def running(*, active: bool = False, rhythm: Rhythm = RHYTHM) -> "Worker":
 class Worker:
     """Lane, fence, index and tailer of one slot, driven by hand; `member` is in the group."""
 
-    def __init__(self, kafka: Kafka, slot: int = 0, rhythm: Rhythm = RHYTHM) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        slot: int = 0,
+        rhythm: Rhythm = RHYTHM,
+        suspects: Suspects | None = None,
+    ) -> None:
         self.kafka = kafka
         self.id = f"w-{slot}"
         self.index = MemoryStreamIndex()
@@ -98,6 +105,7 @@ class Worker:
             transactional_id=self.id,
             url=url,
             rhythm=rhythm,
+            suspects=suspects,
         )
         self.generation = -1
         self.places: Collection[Place] = ()
