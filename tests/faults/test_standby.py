@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -118,12 +119,14 @@ def revise_all(api: RunningApi, accepted: dict[str, int], stop: threading.Event)
     """Create and revise pipelines one after the other, each time until it is accepted."""
     while not stop.is_set():
         for pipeline_id in accepted:
-            create = accepted[pipeline_id] == 0
-            send(api, "CreatePipeline" if create else "RevisePipeline", pipeline_id, PIPELINE)
-            accepted[pipeline_id] += 1
+            count = accepted[pipeline_id] + 1
+            name = "CreatePipeline" if count == 1 else "RevisePipeline"
+            found = send(api, name, pipeline_id, {**PIPELINE, "name": f"Name {count}"})
+            assert found["versions"] == [count]
+            accepted[pipeline_id] = count
 
 
-def send(api: RunningApi, name: str, aggregate_id: str, data: dict[str, object]) -> dict[str, str]:
+def send(api: RunningApi, name: str, aggregate_id: str, data: dict[str, object]) -> dict[str, Any]:
     """The outcome of a command, sent with the same id until there is one."""
     context = "execution" if name == "ExecutePipeline" else "pipeline"
     definition = {k: v for k, v in data.items() if k != "steps"}
@@ -139,7 +142,7 @@ def send(api: RunningApi, name: str, aggregate_id: str, data: dict[str, object])
         answer = api.request("POST", "/v1/commands", json=body)
         if answer.status_code not in (503, 504):
             assert answer.is_success, answer.text
-            found: dict[str, str] = answer.json()
+            found: dict[str, Any] = answer.json()
             assert found["status"] == "accepted", found
             return found
 
