@@ -26,8 +26,8 @@ RARE = (
     Failpoint.INTERNAL_AFTER_COMMIT,
     Failpoint.AFTER_REVOCATION,
 )
-OFTEN = 150
-"""A busy worker passes the places of a transaction about as often in three seconds."""
+OFTEN = 40
+"""A worker under a campaign's load passes the places of a transaction about as often in four seconds."""
 DIES_WITHIN_S = 60.0
 TAKEN_WITHIN_S = 20.0
 GRACE_S = 30.0

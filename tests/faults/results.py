@@ -1,9 +1,13 @@
 """The file of a campaign: a JSON line per trial and per segment, appended, so that it can be spread.
 
 {"trial": "F01 after_commit", …evidence…}   {"segment": 3, "commands": 41022, "broken": {}, …}
+
+Each line has the seed and the commit it was done with; files of campaigns side by side are put together
+with `cat`.
 """
 
 import json
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from services.embedded.jars import ROOT
 from tests.faults.history import Fault
 from tests.faults.segment import Done
 from tests.faults.table import Planned
@@ -55,6 +60,7 @@ class Results:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._commit = commit()
 
     def append(self, number: int, seed: int, brokers: int, done: Done) -> None:
         """A segment and its trials; trials of a segment that proves nothing are void."""
@@ -79,7 +85,7 @@ class Results:
             }
         )
         with self._file.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.writelines(json.dumps(line | {"commit": self._commit}) + "\n" for line in lines)
 
     def summary(self) -> Summary:
         """Everything in the file; an empty one where there is no file."""
@@ -87,6 +93,18 @@ class Results:
             return Summary()
         with self._file.open(encoding="utf-8") as file:
             return summarized(json.loads(line) for line in file)
+
+
+def commit() -> str:
+    """What is checked out, with a + where files were changed since; empty without a repository."""
+    ran = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=9", "--dirty=+"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ran.stdout.strip()
 
 
 def _trial(fault: Fault, segment: int, seed: int, verdict: str, commands: int) -> dict[str, Any]:
