@@ -23,7 +23,9 @@ from tests.faults.results import Results, Summary
 from tests.faults.segment import Say, Setting
 from tests.faults.table import Planned, all_trials
 
-TRIALS = 30
+WORKERS, LANES = 4, 3
+"""Three trials at once share a broker and a load, and one worker is nobody's victim."""
+TRIALS = 45
 """Per segment: some four minutes, after which the memory of history and dump is given back."""
 TRIALS_OF_THREE = 8
 DISK_MB = 3_000
@@ -56,6 +58,7 @@ class Campaign:
                     seed=self.setting.seed + number,
                     rate=self.setting.rate / brokers,
                     workers=self.setting.workers,
+                    lanes=self.setting.lanes,
                 )
                 planned = plan(found, brokers, self.only, random.Random(setting.seed))
                 self.say(f"segment {number}, seed {setting.seed}, {brokers} broker(s)")
@@ -142,7 +145,10 @@ def main(
             f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(rows)}",
         )
     campaign = Campaign(
-        Results(file), Setting(seed=seed, rate=rate), time.monotonic() + minutes * 60, only
+        Results(file),
+        Setting(seed=seed, rate=rate, workers=WORKERS, lanes=LANES),
+        time.monotonic() + minutes * 60,
+        only,
     )
     # librdkafka tells of every connection that a fault refuses.
     log = (campaign.folder / "campaign.log").open("w", encoding="utf-8")

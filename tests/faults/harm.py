@@ -25,31 +25,61 @@ OK_IN_WINDOW = 100
 RECOVERED_WITHIN_S = 120.0
 
 
+class Claims:
+    """Which workers are somebody's victims: no two trials at a time harm the same one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: set[int] = set()
+
+    def take(self, slot: Slot) -> bool:
+        """Whether it was nobody's, and is ours now."""
+        with self._lock:
+            free = slot.number not in self._taken
+            self._taken.add(slot.number)
+            return free
+
+    def give_back(self, slots: list[Slot]) -> None:
+        with self._lock:
+            self._taken -= {slot.number for slot in slots}
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where faults are done; used by one thread."""
+    """Where faults are done; used by one thread, others have their own over the same `claims`."""
 
     served: Served
     cluster: Cluster
     chance: random.Random
     client: FaultClient
     session_s: float
-    baseline: dict[int, int] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims)
+    _claimed: list[Slot] = field(default_factory=list)
 
     def victim(self) -> Slot:
-        """A worker that is at work."""
-        ready: list[Slot] = []
+        """A worker that is at work and nobody else's victim, until `end`."""
+        found: list[Slot] = []
 
         def some() -> bool:
-            ready[:] = [slot for slot in self.served.workers.slots if slot.kept and slot.ready()]
-            return bool(ready)
+            found.extend(self.claim())
+            return bool(found)
 
         until(some, RECOVERED_WITHIN_S, "a worker that is ready")
-        return self.chance.choice(ready)
+        return found[0]
 
-    def others(self, slot: Slot) -> list[Slot]:
-        """All workers but one."""
-        return [one for one in self.served.workers.slots if one is not slot]
+    def claim(self) -> list[Slot]:
+        """One worker that is at work and nobody's victim, if there is one."""
+        slots = self.served.workers.slots
+        for slot in self.chance.sample(slots, len(slots)):
+            if slot.kept and slot.ready() and self.claims.take(slot):
+                self._claimed.append(slot)
+                return [slot]
+        return []
+
+    def end(self) -> None:
+        """Of a trial: its victims may be others' again."""
+        self.claims.give_back(self._claimed)
+        self._claimed.clear()
 
     def open_transactions(self) -> OpenTransactions:
         return OpenTransactions(self.served.connection, self.served.topics, PARTITIONS)

@@ -56,7 +56,7 @@ def stray(on: Field, kind: str) -> Fault:
     while not delivered() and time.monotonic() < deadline:
         on.client.burst(BURST)
         rest(0.3)
-    proxy.clear()
+    proxy.clear(slot.number)
     trial.recovered()
     event = found[0] if found else {}
     wanted = ("moment", "error", "decided", "late_s")
@@ -112,7 +112,7 @@ def partition(on: Field, kind: str) -> Fault:
     rest(seconds)
     silent = board.answers_of(pid) - silent
     others = board.answers_by_others(pid) - others
-    proxy.clear()
+    proxy.clear(slot.number)
     if kind == "both ways" and on.chance.random() < 0.5:
         # A network that comes back has often forgotten the connections.
         proxy.cut(slot.number)
@@ -127,12 +127,12 @@ def slow(on: Field, kind: str) -> Fault:
     slot = on.victim()
     trial = Trial(on, "F10", kind, slot)
     proxy = on.cluster.proxy
-    shaped = proxy.shaped()
+    shaped = proxy.shaped(slot.number)
     proxy.shape(slot.number, SLOWED[kind])
     began = time.monotonic()
     rest(on.chance.uniform(3.0, 6.0))
-    shaped = proxy.shaped() - shaped
-    proxy.clear()
+    shaped = proxy.shaped(slot.number) - shaped
+    proxy.clear(slot.number)
     trial.hit(seconds=round(time.monotonic() - began, 1), slowed_chunks=shaped)
     trial.recovered()
     trial.hit(same_process=slot.pid == trial.pid, **trial.said(*REPAIRS))
@@ -150,7 +150,7 @@ def half_open(on: Field, kind: str) -> Fault:
     rest(on.chance.uniform(1.0, 4.0))
     silent = board.answers_of(pid) - silent
     proxy.cut(slot.number)
-    proxy.clear()
+    proxy.clear(slot.number)
     trial.hit(answers=silent)
     trial.recovered()
     trial.hit(same_process=slot.pid == pid, **trial.said(*REPAIRS))

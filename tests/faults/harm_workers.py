@@ -29,6 +29,7 @@ RARE = (
 OFTEN = 40
 """A worker under a campaign's load passes the places of a transaction about as often in four seconds."""
 DIES_WITHIN_S = 60.0
+REBALANCED_WITHIN_S = 20.0
 TAKEN_WITHIN_S = 20.0
 GRACE_S = 30.0
 STALL_SEEN_S = 4.0
@@ -39,7 +40,7 @@ def kill(on: Field, kind: str) -> Fault:
     slot = on.victim()
     trial = Trial(on, "F01", kind, slot)
     outstanding = on.busy()
-    torn = _stop_in_transaction(on, trial.pid) if kind == "in transaction" else []
+    torn = _stop_in_transaction(on, slot) if kind == "in transaction" else []
     os.kill(trial.pid, signal.SIGKILL)
     code = on.gone(slot, trial.pid)
     trial.hit(outstanding=outstanding, in_transaction=torn, exit=code)
@@ -48,14 +49,17 @@ def kill(on: Field, kind: str) -> Fault:
     return trial.done(sound=outstanding > 0 and bool(torn) == (kind == "in transaction"))
 
 
-def _stop_in_transaction(on: Field, pid: int) -> list[str]:
-    """Stop a process while its events stand uncommitted in the log; returns where, if anywhere."""
+def _stop_in_transaction(on: Field, slot: Slot) -> list[str]:
+    """Stop a worker while its events stand uncommitted in the log; returns where, if anywhere."""
+    pid = slot.pid
     look = on.open_transactions()
+    own = {f"{on.served.topics.events(c)}/{number}" for c, number in _places(slot)}
     for attempt in range(TRIES):
         os.kill(pid, signal.SIGSTOP)
         until(lambda: state(pid) == psutil.STATUS_STOPPED, 10.0, f"{pid} stopped")
-        if found := look.seen():
-            return found
+        # Somebody else's transaction is over by the second look.
+        if own.intersection(look.seen()) and (found := own.intersection(look.seen())):
+            return sorted(found)
         os.kill(pid, signal.SIGCONT)
         # Steps of its own length, so that no rhythm of the lane's is met again and again.
         rest(0.003 + 0.0007 * (attempt % 31))
@@ -103,9 +107,18 @@ def _times(on: Field, point: Failpoint) -> int:
 def _rebalance(on: Field, slot: Slot, pid: int) -> None:
     """Make another worker leave and come back once this one serves."""
     until(lambda: slot.pid != pid or slot.ready(), DIES_WITHIN_S, f"{pid} ready or gone")
-    other = on.chance.choice(on.others(slot))
-    if other.pid:
-        os.kill(other.pid, signal.SIGTERM)
+    others: list[Slot] = []
+
+    def another() -> bool:
+        others.extend(on.claim() if slot.pid == pid else ())
+        return bool(others) or slot.pid != pid
+
+    # Where each of the others is a victim already, they make the group rebalance by themselves.
+    with suppress(TimeoutError):
+        until(another, REBALANCED_WITHIN_S, "another worker")
+    for other in others:
+        if other.pid:
+            os.kill(other.pid, signal.SIGTERM)
 
 
 def pause(on: Field, kind: str) -> Fault:

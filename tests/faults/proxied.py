@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ Door = tuple[int, int, int]
 
 
 class Proxied:
-    """A running proxy; used by one thread at a time."""
+    """A running proxy."""
 
     def __init__(self, doors: Sequence[Door], log: Path) -> None:
         self._control = ports.pick(avoid=frozenset(port for door in doors for port in door[1:]))
@@ -32,6 +33,7 @@ class Proxied:
             grace_s=1.0,
         )
         self._socket: socket.socket | None = None
+        self._asking = threading.Lock()
         until(self._connected, 30.0, "the proxy")
 
     def _connected(self) -> bool:
@@ -61,20 +63,21 @@ class Proxied:
         """End a slot's connections; new ones are let in."""
         self._ask(do="cut", slot=slot)
 
-    def clear(self) -> None:
-        """No rules, no shapes; strays that are kept stay late."""
-        self._ask(do="clear")
+    def clear(self, slot: int | None = None) -> None:
+        """No rules and no shapes for a slot, or for all; strays that are kept stay late."""
+        self._ask(do="clear", slot=slot)
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
         """What happened to requests, from the event number `since` on."""
         found: list[dict[str, Any]] = self._ask(do="events", since=since)
         return found
 
-    def shaped(self) -> int:
-        """How many chunks of bytes were carried in a shape."""
-        return int(self._ask(do="shaped"))
+    def shaped(self, slot: int) -> int:
+        """How many chunks of a slot's bytes were carried in a shape."""
+        return int(self._ask(do="shaped", slot=slot))
 
     def _ask(self, **asked: Any) -> Any:
-        self._lines.write(json.dumps(asked).encode() + b"\n")
-        self._lines.flush()
-        return json.loads(self._lines.readline())
+        with self._asking:
+            self._lines.write(json.dumps(asked).encode() + b"\n")
+            self._lines.flush()
+            return json.loads(self._lines.readline())

@@ -11,6 +11,7 @@ import random
 import struct
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +47,7 @@ class Proxy:
         self._strays: dict[str, _Stray] = {}
         self._written: set[str] = set()
         self.events: list[dict[str, Any]] = []
-        self._shaped = 0
+        self._shaped: Counter[int] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, control: int) -> None:
@@ -78,11 +79,11 @@ class Proxy:
             case "cut":
                 self._cut(asked["slot"])
             case "clear":
-                await self.clear()
+                await self.clear(asked["slot"])
             case "events":
                 return self.events[asked["since"] :]
             case "shaped":
-                return self._shaped
+                return self._shaped[asked["slot"]]
         return {"events": len(self.events)}
 
     def add(self, rule: Rule) -> None:
@@ -96,10 +97,12 @@ class Proxy:
         if shape.refuses:
             self._cut(slot)
 
-    async def clear(self) -> None:
-        self._rules.clear()
+    async def clear(self, slot: int | None = None) -> None:
+        """Rules and shapes of one slot, or of all, are in force no more."""
+        self._rules = [rule for rule in self._rules if slot not in (None, rule.slot)]
         async with self._changed:
-            self._shapes.clear()
+            for known in set(self._shapes) if slot is None else {slot}:
+                self._shapes.pop(known, None)
             self._changed.notify_all()
 
     def _cut(self, slot: int) -> None:
@@ -274,7 +277,7 @@ class Proxy:
         shape = self._shape_of(door)
         if shape is _OPEN:
             return
-        self._shaped += 1
+        self._shaped[door.slot] += 1
         wait_s = max(0.0, random.gauss(shape.delay_s, shape.jitter_s))
         if random.random() < shape.stall_share:
             wait_s += shape.stall_s

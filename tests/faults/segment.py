@@ -1,6 +1,6 @@
 """A segment of a campaign: its own topics, workers and load, some trials, then the checker.
 
-topics ─► workers ─► load … trial, trial, trial … ─► heal ─► dump ─► check ─► topics deleted
+topics ─► workers ─► load … trials in lanes … ─► heal ─► dump ─► check ─► topics deleted
 """
 
 import json
@@ -10,7 +10,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from domain.contexts import CONTEXTS
 from tests.faults import foreign_reader, logged, subscriber_rules
 from tests.faults.checker import check
 from tests.faults.cluster import Cluster
-from tests.faults.harm import Field
+from tests.faults.harm import Claims, Field
 from tests.faults.history import Fault
 from tests.faults.report import Report
 from tests.faults.resources import Watch
@@ -41,11 +44,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How a segment is run; `rate` is in commands a second."""
+    """How a segment is run; `rate` is in commands a second, `lanes` how many trials go on at once."""
 
     seed: int
     rate: float = 300.0
     workers: int = 3
+    lanes: int = 1
     session_s: float = SESSION_S
 
 
@@ -82,7 +86,8 @@ def run(
         bootstraps={number: cluster.through_proxy(number) for number in range(setting.workers)},
     ) as serving:
         witness = _Witness(serving, setting.seed)
-        left = _under_load(_field(serving, cluster, setting), planned, done, setting, enough, say)
+        fields = _fields(serving, cluster, setting)
+        left = _under_load(fields, planned, done, setting, enough, say)
         exits = list(map(str, serving.workers.exits))
         say("checking")
         done.report = _checked(serving, witness, left, folder)
@@ -110,7 +115,7 @@ class _Witness:
 
 
 def _under_load(
-    on: Field,
+    fields: Sequence[Field],
     planned: Sequence[Planned],
     done: Done,
     setting: Setting,
@@ -119,13 +124,14 @@ def _under_load(
 ) -> list[str]:
     """All trials, then rest; what did not come to rest."""
     given_up = []
-    with running(on.served, rate=setting.rate, seed=setting.seed) as under_load:
+    served, proxy = fields[0].served, fields[0].cluster.proxy
+    with running(served, rate=setting.rate, seed=setting.seed) as under_load:
         try:
-            _trials(on, planned, done, enough, say)
+            _trials(fields, planned, done, enough, say)
         except TimeoutError as error:
             given_up.append(f"given up: {error}")
             say(given_up[-1])
-        on.cluster.proxy.clear()
+        proxy.clear()
         say("healing")
         return [*given_up, *under_load.heal()]
 
@@ -165,31 +171,58 @@ def _check_foreign(serving: Served, report: Report) -> None:
         report.violate("foreign-reader", f"{name} has not the versions 1..n")
 
 
-def _field(serving: Served, cluster: Cluster, setting: Setting) -> Field:
-    return Field(
-        serving,
-        cluster,
-        random.Random(setting.seed),
-        serving.fault_client(NEMESIS_CLIENT, setting.seed),
-        setting.session_s,
-    )
+def _fields(serving: Served, cluster: Cluster, setting: Setting) -> list[Field]:
+    """One for each lane; they share nothing but the claims."""
+    claims = Claims()
+    return [
+        Field(
+            serving,
+            cluster,
+            random.Random(f"{setting.seed}/{lane}"),
+            serving.fault_client(NEMESIS_CLIENT + lane, setting.seed),
+            setting.session_s,
+            claims,
+        )
+        for lane in range(setting.lanes)
+    ]
 
 
 def _trials(
-    on: Field,
+    fields: Sequence[Field],
     planned: Sequence[Planned],
     done: Done,
     enough: Callable[[], bool],
     say: Say,
 ) -> None:
-    for number, one in enumerate(planned, start=1):
-        if enough():
-            return
-        say(f"{number}/{len(planned)} {one.name} …")
+    """Those that bear company in lanes, then one by one those that do not."""
+    left = deque(one for one in planned if not one.row.alone)
+
+    def lane(on: Field) -> None:
+        while left and not enough():
+            with suppress(IndexError):
+                _trial(on, left.popleft(), done, say)
+
+    with ThreadPoolExecutor(len(fields), "lane") as lanes:
+        ended = [lanes.submit(lane, on) for on in fields]
+        wait(ended, return_when=FIRST_EXCEPTION)
+        # What one could not bring to its end, nobody goes on from.
+        left.clear()
+    for future in ended:
+        future.result()
+    for one in planned:
+        if one.row.alone and not enough():
+            _trial(fields[0], one, done, say)
+
+
+def _trial(on: Field, one: Planned, done: Done, say: Say) -> None:
+    say(f"{one.name} …")
+    try:
         fault = one.row.harm(on, one.kind)
-        done.faults.append(fault)
-        took_s = fault.end - fault.start
-        say(f"{one.name}: {'hit' if fault.sound else 'VOID'} in {took_s:.1f} s {fault.evidence}")
+    finally:
+        on.end()
+    done.faults.append(fault)
+    took_s = fault.end - fault.start
+    say(f"{one.name}: {'hit' if fault.sound else 'VOID'} in {took_s:.1f} s {fault.evidence}")
 
 
 def _complete(done: Done, exits: list[str], folder: Path) -> None:

@@ -24,13 +24,17 @@ Harm = Callable[[Field, str], Fault]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`wanted` trials per kind; `brokers` how many nodes the cluster has."""
+    """`wanted` trials per kind; `brokers` how many nodes the cluster has.
+
+    `alone`: harms everybody, or would take what others do to workers for its own doing.
+    """
 
     number: str
     kinds: Sequence[str]
     harm: Harm
     wanted: int
     brokers: int = 1
+    alone: bool = False
 
 
 DEATHS = [point.value for point in Failpoint if point not in harm_workers.ELSEWHERE]
@@ -41,26 +45,33 @@ ROWS: Sequence[Row] = (
     Row("F02", ("longer than the session",), harm_workers.pause, 60),
     Row("F03", ("one id", "both ids"), harm_wire.theft, 20),
     Row("F04", tuple(harm_wire.STRAYS), harm_wire.stray, 60),
-    Row("F05", ("storm",), harm_workers.storm, 30),
-    Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 20),
-    Row("F07", ("leader", "any", "rolling", "two at once"), harm_brokers.of_three, 10, 3),
+    Row("F05", ("storm",), harm_workers.storm, 30, alone=True),
+    Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 20, alone=True),
+    Row(
+        "F07",
+        ("leader", "any", "rolling", "two at once"),
+        harm_brokers.of_three,
+        10,
+        brokers=3,
+        alone=True,
+    ),
     Row("F09", tuple(harm_wire.PARTITIONED), harm_wire.partition, 20),
     Row("F10", tuple(harm_wire.SLOWED), harm_wire.slow, 15),
     Row("F10", ("half-open",), harm_wire.half_open, 15),
     Row("F11", ("the index's disk",), harm_disks.index_full, 10),
-    Row("F11", ("the broker's disk",), harm_disks.broker_full, 10),
+    Row("F11", ("the broker's disk",), harm_disks.broker_full, 10, alone=True),
     Row("F12", ("cut short", "torn pages", "flipped bytes"), harm_disks.torn, 15),
     Row("F17", ("one command fifty times",), harm_commands.repeat, 15),
     Row("F18", ("one id, other content",), harm_commands.reuse, 15),
     Row("F19", ("64 want one version",), harm_commands.herd, 20),
-    Row("F20", ("poison, 1 in 10",), harm_commands.poison, 20),
-    Row("F21", ("oversized",), harm_commands.oversized, 10),
-    Row("F22", ("deep and wide",), harm_commands.nested, 10),
+    Row("F20", ("poison, 1 in 10",), harm_commands.poison, 20, alone=True),
+    Row("F21", ("oversized",), harm_commands.oversized, 10, alone=True),
+    Row("F22", ("deep and wide",), harm_commands.nested, 10, alone=True),
     Row("F25", ("once", "twice", "at a start"), harm_workers.terminate, 25),
-    Row("F30", ("compaction",), harm_topics.compact, 15),
+    Row("F30", ("compaction",), harm_topics.compact, 15, alone=True),
     Row("F31", ("more partitions", "other cleanup"), harm_topics.changed, 5),
     Row("F33", ("the answer is lost",), harm_api.lost_answer, 20),
-    Row("F34", ("everything",), harm_workers.everything, 20),
+    Row("F34", ("everything",), harm_workers.everything, 20, alone=True),
     Row("F36", ("the lane stalls",), harm_workers.stall, 15),
     Row("F36", ("less than the session",), harm_workers.short_pause, 15),
 )
