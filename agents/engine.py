@@ -11,6 +11,7 @@ import heapq
 import os
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ CONTEXT = "execution"
 MAX_MESSAGE = 4_000
 MAX_WAIT_S = 1.0
 OWN_TIMEOUT_S = 60.0
+OWN_LOOK_S = 0.05
 
 
 class Runner(Protocol):
@@ -106,6 +108,7 @@ class Engine:
         self._runs: dict[str, Any] = {}
         self._due: list[_Due] = []
         self._running: dict[str, _Due] = {}
+        self._ended = threading.Event()
 
     @property
     def running(self) -> int:
@@ -124,7 +127,7 @@ class Engine:
         """Stop all steps of other places and find out what should be running in these.
 
         Called before the lane opens: the index holds every event, and none is being made.
-        When this returns, no step of another place runs any more.
+        When this returns, no step of another place runs any more, and none at all once `run` has ended.
         """
         owned, done = frozenset(places), threading.Event()
 
@@ -133,17 +136,22 @@ class Engine:
             done.set()
 
         self._inbox.put(own)
-        if not done.wait(OWN_TIMEOUT_S):
-            log.critical("engine_stuck", seconds=OWN_TIMEOUT_S)
-            os._exit(EXIT_STUCK)
+        deadline = time.monotonic() + OWN_TIMEOUT_S
+        while not done.wait(OWN_LOOK_S) and not self._ended.is_set():
+            if time.monotonic() > deadline:
+                log.critical("engine_stuck", seconds=OWN_TIMEOUT_S)
+                os._exit(EXIT_STUCK)
 
     def run(self, stopping: threading.Event) -> None:
-        """The thread's body."""
+        """The thread's body; at its end all steps are stopped."""
         while not stopping.is_set():
             now = datetime.now(UTC)
             due = self.next_due()
             wait_s = MAX_WAIT_S if due is None else max(0.0, (due - now).total_seconds())
             self.step(now, min(wait_s, MAX_WAIT_S))
+        self._own(frozenset())
+        # A fence that comes now would wait for this thread, and the group for the fence.
+        self._ended.set()
 
     # ── the engine's thread ──────────────────────────────────────────────────────────────
 

@@ -1,4 +1,8 @@
-"""The engine and commits that nobody told it of: found by the simulation, seed 38."""
+"""The engine and commits that nobody told it of: some found by the simulation."""
+
+import threading
+
+import pytest
 
 from domain.decider import Facts
 from domain.execution.execution import EXECUTION
@@ -33,3 +37,15 @@ def test_a_run_that_ended_untold_holds_no_place() -> None:
     assert (world.engine.running, world.engine.next_due()) == (0, None)
     world.start(step("next"))
     assert world.runner.steps == ["next"]
+
+
+@pytest.mark.timeout(20)
+def test_a_fence_does_not_wait_for_an_engine_that_has_ended() -> None:
+    world = World()
+    world.start(step("only"))
+    stopping = threading.Event()
+    stopping.set()
+    world.engine.run(stopping)
+    assert world.runner.steps == []
+    world.engine.own([("execution", 0)])
+    assert world.runner.steps == []
