@@ -37,7 +37,7 @@ from streams.records import (
     parse_expected_version,
     text,
 )
-from streams.stream_index import WINDOW_MS
+from streams.stream_index import WINDOW_MS, Damaged
 from streams.topics import MIB, partition_of
 from streams.verdicts import (
     CommandRecord,
@@ -82,7 +82,10 @@ class Judge:
     expression_problems: Callable[[Definition], Sequence[str]] = field(default=no_problems)
 
     def judge(self, record: CommandRecord, view: View, at: datetime, final: bool) -> Verdict:
-        """What becomes of a record; `final` = do not ask to read on for a pipeline. Never raises."""
+        """What becomes of a record; `final` = do not ask to read on for a pipeline.
+
+        Raises Damaged, for a command is not to blame for the index it was judged by; nothing else.
+        """
         try:
             aggregate_id = _aggregate_id(record)
         except ValueError as error:
@@ -112,6 +115,8 @@ class Judge:
             unreadable = error.code in ("command.unreadable", "command.unknown_type")
             dead = f"{error.code}: {error.message}" if unreadable else ""
             return Rejected(_refusal(identity, content, error.code, error.message), dead)
+        except Damaged:
+            raise
         except Exception as error:
             # Whatever a command does to decider or codec, the next one is judged.
             what = f"could not be decided: {error!r}"

@@ -25,7 +25,7 @@ from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
 from streams.parking import Parking
 from streams.states import States
-from streams.stream_index import StreamIndex
+from streams.stream_index import Damaged, StreamIndex
 from streams.suspects import MemorySuspects, Suspects, WatchedJudge
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn
@@ -320,6 +320,8 @@ class Lane:
                 continue
             try:
                 verdict = self._judge.judge_internal(command, view, turn.at)
+            except Damaged:
+                raise
             except Exception as error:
                 log.exception("internal_command_undecidable", command=repr(command))
                 if isinstance(command.command, CompleteStep):
@@ -343,6 +345,8 @@ class Lane:
             except FlexCoreError as error:
                 append.on_done(error)
                 continue
+            except Damaged:
+                raise
             except Exception as error:
                 append.on_done(Invalid("append.invalid", f"cannot be written: {error!r}"))
                 continue

@@ -25,7 +25,6 @@ from streams.lmdb_form import (
     DIGEST_BYTES,
     DISTRUST,
     LAST,
-    Damaged,
     event_place,
     identity_digest,
     named,
@@ -42,7 +41,7 @@ from streams.lmdb_pending import Pending, Stream
 from streams.lmdb_shapes import Shapes
 from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
-from streams.stream_index import HOUR_MS
+from streams.stream_index import HOUR_MS, Damaged
 
 MAP_BYTES = 1 << 30
 """The first map; address space, not disk: the file is as large as what was written."""

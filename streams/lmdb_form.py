@@ -22,6 +22,7 @@ from streams.answers import Answer
 from streams.lmdb_shapes import PLAIN
 from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
+from streams.stream_index import Damaged
 
 FORMAT = 2
 """Raise it when anything here changes: an index of another format is built anew."""
@@ -32,10 +33,6 @@ LAST = b"\xff" * VERSION_BYTES
 _CRC_BYTES = 4
 _LONGEST_NAME = 400
 """LMDB's keys have at most 511 bytes; a longer name, which no door lets in, ends in its digest."""
-
-
-class Damaged(Exception):
-    """Bytes that were not written like this: the disk, or somebody else, changed them."""
 
 
 def pack(value: Any) -> bytes:

@@ -20,12 +20,12 @@ from streams import lmdb_mark
 from streams.answers import Answer
 from streams.exit_codes import EXIT_INTERNAL
 from streams.lmdb_environment import MAP_BYTES, MAX_MAP_BYTES, Environment, IndexFull
-from streams.lmdb_form import FORMAT, Damaged
+from streams.lmdb_form import FORMAT
 from streams.lmdb_mark import Mark
 from streams.lmdb_partition import LmdbPartition
 from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
-from streams.stream_index import HOUR_MS, WINDOW_MS
+from streams.stream_index import HOUR_MS, WINDOW_MS, Damaged
 from streams.topics import MIB, partition_of
 
 log = structlog.get_logger("flexcore.index")

@@ -11,6 +11,14 @@ from streams.answers import Answer
 from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
 
+
+class Damaged(Exception):
+    """Bytes of an index that were not written like this: the disk, or somebody else, changed them.
+
+    Says nothing about what asked for them: who gets it ends, and the next process reads the log anew.
+    """
+
+
 WINDOW_MS = 7 * 24 * 60 * 60 * 1000
 """How long a command's identity is known (the public contract); command topics keep as long."""
 HOUR_MS = 60 * 60 * 1000

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from domain.contexts import Context
 from domain.errors import Unavailable
 from domain.pipeline.pipeline import Pipeline, PipelineCreated, Status
 from schemas.codec import Codec
 from streams.answers import ACCEPTED, REFUSED, UNAVAILABLE, Answer
 from streams.records import Identity, command_hash, parse_expected_version
-from streams.stream_index import WINDOW_MS
+from streams.stream_index import WINDOW_MS, Damaged
 from streams.topics import MIB
 from streams.verdicts import CommandRecord, Decided, NeedsPipeline, Rejected, Repeated, Stray
 from tests.streams.kafka_model import START
@@ -285,6 +286,16 @@ def test_a_decider_that_breaks_refuses_its_own_command_only() -> None:
     verdict = judged(record(activate(P)), World({P: (1, "no state")}))
     assert verdict.answer.error_code == "internal.undecidable"
     assert verdict.dead.startswith("internal.undecidable")
+
+
+class DamagedWorld(World):
+    def state(self, context: Context, aggregate_id: str) -> tuple[int, Any]:
+        raise Damaged(f"{context.name}/{aggregate_id}")
+
+
+def test_a_damaged_index_is_not_blamed_on_the_command() -> None:
+    with pytest.raises(Damaged):
+        judged(record(activate(P)), DamagedWorld())
 
 
 def test_a_refusal_fits_into_an_outcome_whatever_it_quotes() -> None:

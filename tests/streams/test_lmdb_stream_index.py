@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from streams.lmdb_environment import Environment, IndexFull
-from streams.lmdb_form import Damaged
 from streams.lmdb_stream_index import LmdbStreamIndex
 from streams.records import EventRecord, Identity
-from streams.stream_index import WINDOW_MS
+from streams.stream_index import WINDOW_MS, Damaged
 from tests.streams.lmdb_files import kill
 
 KIB = 1024
