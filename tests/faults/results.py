@@ -2,8 +2,8 @@
 
 {"trial": "F01 after_commit", …evidence…}   {"segment": 3, "commands": 41022, "broken": {}, …}
 
-Each line has the seed and the commit it was done with; files of campaigns side by side are put together
-with `cat`.
+Each line has the seed and the commit it was done with. Campaigns may run side by side on one file: each
+goes on with what lacks most at the start of its next segment.
 """
 
 import json
@@ -84,8 +84,10 @@ class Results:
                 "folder": report.folder if report.broken else "",
             }
         )
-        with self._file.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line | {"commit": self._commit}) + "\n" for line in lines)
+        text = "".join(json.dumps(line | {"commit": self._commit}) + "\n" for line in lines)
+        # In one piece: campaigns side by side append to one file.
+        with self._file.open("ab", buffering=0) as file:
+            file.write(text.encode())
 
     def summary(self) -> Summary:
         """Everything in the file; an empty one where there is no file."""

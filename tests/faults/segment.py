@@ -93,7 +93,9 @@ def run(
         done.report = _checked(serving, witness, left, folder)
     _complete(done, exits, folder)
     done.seconds = time.monotonic() - began
-    if not done.report.broken:
+    if done.report.broken:
+        (folder / "report.json").write_text(done.report.text(), "utf-8")
+    else:
         delete_topics(cluster.direct, prefix)
         shutil.rmtree(folder)
     return done
