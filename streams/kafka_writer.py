@@ -77,26 +77,40 @@ def transactional_producer(
     return producer
 
 
-class _Trusted:
-    """A producer and what makes it doubtful."""
+class _Doubt:
+    """What makes a producer doubtful: `why` is empty as long as nothing does.
 
-    def __init__(self, connection: Connection, transactional_id: str, timeout_s: float) -> None:
-        self.doubt = ""
+    Not part of what holds the producer: a producer that its own callback holds is never destroyed, as a
+    worker hardly ever looks for cycles. Each took five threads and as many connections.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
         self._disconnects: int | None = None
-        self.producer = transactional_producer(
-            connection, transactional_id, self._on_statistics, timeout_s
-        )
-        # What happened while it was initialized is over.
-        self.producer.poll(0)
-        self._disconnects = None
 
-    def _on_statistics(self, text: str) -> None:
+    def on_statistics(self, text: str) -> None:
         # error_cb hears nothing of a cut connection, the log only sometimes (FACTS §1).
         brokers = orjson.loads(text)["brokers"].values()
         count = sum(broker["disconnects"] for broker in brokers)
         if self._disconnects is not None and count > self._disconnects:
-            self.doubt = self.doubt or "disconnected"
+            self.why = self.why or "disconnected"
         self._disconnects = count
+
+    def begin(self) -> None:
+        """What happened so far is over."""
+        self._disconnects = None
+
+
+class _Trusted:
+    """A producer and what makes it doubtful."""
+
+    def __init__(self, connection: Connection, transactional_id: str, timeout_s: float) -> None:
+        self.doubt = _Doubt()
+        self.producer = transactional_producer(
+            connection, transactional_id, self.doubt.on_statistics, timeout_s
+        )
+        self.producer.poll(0)
+        self.doubt.begin()
 
 
 class KafkaWriter:
@@ -151,7 +165,7 @@ class KafkaWriter:
 
     def _replace_doubtful(self) -> None:
         self.idle()
-        doubts = [trusted.doubt for trusted in self._producers if trusted.doubt]
+        doubts = [t.doubt.why for t in self._producers if t.doubt.why]
         if doubts:
             log.warning("producers_recycled", why=doubts)
             self.recycled += 1
@@ -165,14 +179,18 @@ class KafkaWriter:
         """The result of `work`, done by another thread, which is given up if it hangs."""
         done: Future[T] = Future()
 
-        def run() -> None:
+        def run(done: Future[T]) -> None:
             try:
                 done.set_result(work())
             except Exception as error:
-                done.set_exception(error)
+                done.set_exception(error.with_traceback(None))
 
-        threading.Thread(target=run, name="transaction", daemon=True).start()
-        return done.result(timeout_s)
+        threading.Thread(target=run, name="transaction", args=(done,), daemon=True).start()
+        try:
+            return done.result(timeout_s)
+        finally:
+            # An error that holds itself by its traceback would hold the producer with it.
+            del done
 
     def _transact(
         self, trusted: _Trusted, transaction: Transaction
@@ -196,7 +214,7 @@ class KafkaWriter:
         began = time.monotonic()
         producer.commit_transaction(COMMIT_TIMEOUT_S)
         if time.monotonic() - began > SLOW_COMMIT_S:
-            trusted.doubt = "slow commit"
+            trusted.doubt.why = "slow commit"
         reached(Failpoint.AFTER_COMMIT)
         if internal:
             reached(Failpoint.INTERNAL_AFTER_COMMIT)

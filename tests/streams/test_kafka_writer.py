@@ -1,5 +1,6 @@
 """A producer that may have sent its last EndTxn twice is replaced; a call that hangs is given up."""
 
+import gc
 import secrets
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from domain.definition import Definition, OnError, Step
 from domain.pipeline.pipeline import CreatePipeline
 from streams import kafka_writer, topics_admin
 from streams.connection import Connection
+from streams.error_table import TransactionError
 from streams.kafka_writer import KafkaWriter
 from streams.topics import Topics, partition_of
+from streams.turn import Transaction
+from tests.faults.workers import until
 from tests.stack.isolation import delete_topics
 from tests.streams.laned import Laned, laned
 
@@ -59,10 +63,46 @@ def test_a_cut_connection_makes_new_producers_before_the_next_transaction(runnin
     create(running)
     before, recycled = running.writer._producers, running.writer.recycled
     for disconnects in (0, 1):
-        before[0]._on_statistics(statistics(disconnects))
+        before[0].doubt.on_statistics(statistics(disconnects))
     create(running)
     assert running.writer.recycled == recycled + 1
     assert not set(map(id, running.writer._producers)) & set(map(id, before))
+
+
+@pytest.fixture
+def alone(running: Laned) -> Iterator[KafkaWriter]:
+    """A writer of its own, while nobody looks for cycles, as in a worker."""
+    gc.collect()
+    gc.disable()
+    writer = KafkaWriter(running.connection, running.topics, f"alone-{secrets.token_hex(3)}")
+    writer.connect()
+    yield writer
+    gc.enable()
+
+
+def producers() -> int:
+    return sum(isinstance(one, Producer) for one in gc.get_objects())
+
+
+def test_producers_that_are_not_trusted_any_more_are_destroyed(alone: KafkaWriter) -> None:
+    before = producers()
+    for _ in range(3):
+        alone.discard()
+        alone.connect()
+    until(lambda: producers() == before, WITHIN_S, "the end of the old producers")
+
+
+def test_a_transaction_that_fails_does_not_hold_its_producer(
+    alone: KafkaWriter, running: Laned
+) -> None:
+    before = producers()
+    place = "pipeline", 0
+    transaction = Transaction([], {place: 0}, {place: ""}, b"no group")
+    for _ in range(3):
+        assert isinstance(alone.run(transaction), TransactionError)
+        alone.discard()
+        alone.connect()
+    until(lambda: producers() == before, WITHIN_S, "the end of the old producers")
 
 
 def test_a_slow_commit_is_doubtful_too(running: Laned, monkeypatch: pytest.MonkeyPatch) -> None:
