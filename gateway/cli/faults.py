@@ -10,7 +10,7 @@ from domain.errors import Invalid
 
 CAMPAIGN = "tests.faults.campaign"
 """Not part of what is installed: by its name alone, so that nothing here depends on tests."""
-MEASURED_AT = 300.0
+RATE = 60.0
 
 app = App(name="faults", help="Break the stack on purpose.", help_format="plaintext")
 
@@ -22,7 +22,8 @@ def faults(
     seed: int = 1,
     resume: Path = Path("faults.jsonl"),
     only: str = "",
-    rate: float = MEASURED_AT,
+    rate: float = RATE,
+    brokers: int = 1,
 ) -> int:
     """Kill, stop, cut off and mislead real workers and brokers under load, then check every promise.
 
@@ -41,6 +42,8 @@ def faults(
         faults to do, as in docs/faults.md and separated by commas: F04,F06 or "F01 after_commit"
     rate
         commands a second
+    brokers
+        1, or 3 with three copies; give these a file of their own
     """
     if find_spec(CAMPAIGN.partition(".")[0]) is None or find_spec(CAMPAIGN) is None:
         raise Invalid(
@@ -49,4 +52,4 @@ def faults(
             "clone the project and run ./flexcore faults there",
         )
     wanted = [name.strip() for name in only.split(",") if name.strip()]
-    return int(import_module(CAMPAIGN).main(minutes, seed, resume, wanted, rate))
+    return int(import_module(CAMPAIGN).main(minutes, seed, resume, wanted, rate, brokers))

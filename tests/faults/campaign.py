@@ -9,7 +9,7 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +27,11 @@ WORKERS, LANES = 4, 3
 """Three trials at once share a broker and a load, and one worker is nobody's victim."""
 TRIALS = 45
 """Per segment: some four minutes, after which the memory of history and dump is given back."""
-TRIALS_OF_THREE = 8
+TRIALS_OF_THREE = 20
 DISK_MB = 3_000
 """Of the single broker's log, in memory: a segment writes some hundred MB."""
-THREE_EVERY = 6
-"""Segments; three brokers take the machine, so they are started for few segments."""
+RATE = 60.0
+"""Commands a second: enough that each trial meets some hundreds, few enough for three trials at once."""
 
 
 @dataclass(slots=True)
@@ -42,35 +42,35 @@ class Campaign:
     setting: Setting
     until: float
     only: Sequence[str] = ()
+    brokers: int = 1
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="flexcore-faults-")))
     say: Say = print
     ended: bool = False
 
     def run(self) -> Summary:
         """Segments until the time is up, a promise broke, or somebody ended it."""
-        with self._clusters() as cluster_of:
+        with self._cluster() as cluster:
             while not self._enough():
                 found = self.results.summary()
                 number = found.segments + 1
-                brokers = self._brokers(number)
                 # Not the same trials in the same order again when a file is continued.
                 setting = Setting(
                     seed=self.setting.seed + number,
-                    rate=self.setting.rate / brokers,
+                    rate=self.setting.rate,
                     workers=self.setting.workers,
                     lanes=self.setting.lanes,
                 )
-                planned = plan(found, brokers, self.only, random.Random(setting.seed))
-                self.say(f"segment {number}, seed {setting.seed}, {brokers} broker(s)")
+                planned = plan(found, self.brokers, self.only, random.Random(setting.seed))
+                self.say(f"segment {number}, seed {setting.seed}, {self.brokers} broker(s)")
                 done = segment.run(
-                    cluster_of(brokers),
+                    cluster,
                     planned,
                     self.folder / f"segment-{number}",
                     setting,
                     enough=self._enough,
                     say=self.say,
                 )
-                self.results.append(number, setting.seed, brokers, done)
+                self.results.append(number, setting.seed, self.brokers, done)
                 self.say(f"segment {number}: {_verdict(done)}")
                 if done.report.broken:
                     break
@@ -79,41 +79,24 @@ class Campaign:
     def _enough(self) -> bool:
         return self.ended or time.monotonic() > self.until
 
-    def _brokers(self, number: int) -> int:
-        possible = {one.row.brokers for one in all_trials(self.only)}
-        if len(possible) == 1:
-            return possible.pop()
-        return 3 if number % THREE_EVERY == 0 else 1
-
     @contextmanager
-    def _clusters(self) -> Iterator[Callable[[int], Cluster]]:
-        """Gives the cluster with so many brokers; only one runs at a time."""
-        running: dict[int, Cluster] = {}
-
-        def cluster_of(brokers: int) -> Cluster:
-            for number in set(running) - {brokers}:
-                running.pop(number).stop()
-            if brokers not in running:
-                name = f"cluster-{brokers}-{int(time.time())}"
-                cluster = running[brokers] = Cluster(
-                    self.folder / name,
-                    nodes=brokers,
-                    slots=self.setting.workers,
-                    disk_mb=DISK_MB if brokers == 1 else 0,
-                )
-                cluster.start()
-            return running[brokers]
-
+    def _cluster(self) -> Iterator[Cluster]:
+        cluster = Cluster(
+            self.folder / "cluster",
+            nodes=self.brokers,
+            slots=self.setting.workers,
+            disk_mb=DISK_MB if self.brokers == 1 else 0,
+        )
         try:
-            yield cluster_of
+            cluster.start()
+            yield cluster
         finally:
-            for cluster in running.values():
-                cluster.stop()
+            cluster.stop()
 
 
 def plan(found: Summary, brokers: int, only: Sequence[str], chance: random.Random) -> list[Planned]:
     """The kinds that lack most of their trials, in a random order."""
-    kinds = [one for one in all_trials(only) if one.row.brokers == brokers]
+    kinds = [one for one in all_trials(only) if one.row.brokers in (0, brokers)]
     so_far = {one.name: found.sound_of(one) for one in kinds}
     chosen = []
     for _ in range(TRIALS if brokers == 1 else TRIALS_OF_THREE):
@@ -134,7 +117,12 @@ def _verdict(done: segment.Done) -> str:
 
 
 def main(
-    minutes: float, seed: int, file: Path, only: Sequence[str] = (), rate: float = 300.0
+    minutes: float,
+    seed: int,
+    file: Path,
+    only: Sequence[str] = (),
+    rate: float = RATE,
+    brokers: int = 1,
 ) -> int:
     """Run a campaign of so many minutes; Ctrl-C ends it once the current segment is checked."""
     unknown = set(only) - {name for one in all_trials() for name in (one.row.number, one.name)}
@@ -144,12 +132,9 @@ def main(
             "faults.unknown",
             f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(rows)}",
         )
-    campaign = Campaign(
-        Results(file),
-        Setting(seed=seed, rate=rate, workers=WORKERS, lanes=LANES),
-        time.monotonic() + minutes * 60,
-        only,
-    )
+    setting = Setting(seed=seed, rate=rate, workers=WORKERS, lanes=LANES)
+    until = time.monotonic() + minutes * 60
+    campaign = Campaign(Results(file), setting, until, only, brokers)
     # librdkafka tells of every connection that a fault refuses.
     log = (campaign.folder / "campaign.log").open("w", encoding="utf-8")
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(log))

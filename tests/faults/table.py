@@ -24,7 +24,7 @@ Harm = Callable[[Field, str], Fault]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`wanted` trials per kind; `brokers` how many nodes the cluster has.
+    """`wanted` trials per kind; `brokers` how many nodes it takes, 0 where that does not matter.
 
     `alone`: harms everybody, or would take what others do to workers for its own doing.
     """
@@ -33,7 +33,7 @@ class Row:
     kinds: Sequence[str]
     harm: Harm
     wanted: int
-    brokers: int = 1
+    brokers: int = 0
     alone: bool = False
 
 
@@ -46,7 +46,7 @@ ROWS: Sequence[Row] = (
     Row("F03", ("one id", "both ids"), harm_wire.theft, 30),
     Row("F04", tuple(harm_wire.STRAYS), harm_wire.stray, 80),
     Row("F05", ("storm",), harm_workers.storm, 15, alone=True),
-    Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 14, alone=True),
+    Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 14, brokers=1, alone=True),
     Row(
         "F07",
         ("leader", "any", "rolling", "two at once"),
@@ -59,7 +59,7 @@ ROWS: Sequence[Row] = (
     Row("F10", tuple(harm_wire.SLOWED), harm_wire.slow, 25),
     Row("F10", ("half-open",), harm_wire.half_open, 25),
     Row("F11", ("the index's disk",), harm_disks.index_full, 4),
-    Row("F11", ("the broker's disk",), harm_disks.broker_full, 4, alone=True),
+    Row("F11", ("the broker's disk",), harm_disks.broker_full, 4, brokers=1, alone=True),
     Row("F12", ("cut short", "torn pages", "flipped bytes"), harm_disks.torn, 10),
     Row("F17", ("one command fifty times",), harm_commands.repeat, 25),
     Row("F18", ("one id, other content",), harm_commands.reuse, 25),
@@ -71,7 +71,7 @@ ROWS: Sequence[Row] = (
     Row("F30", ("compaction",), harm_topics.compact, 15, alone=True),
     Row("F31", ("more partitions", "other cleanup"), harm_topics.changed, 4),
     Row("F33", ("the answer is lost",), harm_api.lost_answer, 10),
-    Row("F34", ("everything",), harm_workers.everything, 10, alone=True),
+    Row("F34", ("everything",), harm_workers.everything, 10, brokers=1, alone=True),
     Row("F36", ("the lane stalls",), harm_workers.stall, 15),
     Row("F36", ("less than the session",), harm_workers.short_pause, 30),
 )
