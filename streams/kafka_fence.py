@@ -14,9 +14,9 @@ from streams.broker_wait import until_answered
 from streams.failpoints import Failpoint, reached
 from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
 from streams.kafka_group import KafkaGroup
-from streams.kafka_tailer import OUTCOMES, KafkaTailer
+from streams.kafka_tailer import KafkaTailer
 from streams.kafka_writer import KafkaWriter
-from streams.stream_index import StreamIndex
+from streams.stream_index import OUTCOMES, StreamIndex
 from streams.turn import Place
 
 log = structlog.get_logger("flexcore.lane")

@@ -25,14 +25,13 @@ from streams.following import Following
 from streams.read_event import read_event
 from streams.records import EventRecord, header_map
 from streams.snapshots import Snapshot, snapshot_read, snapshots_context, snapshots_place
+from streams.stream_index import OUTCOMES
 from streams.tailer import Tailer, due
 from streams.topics import Topics
 from streams.turn import Place
 
 log = structlog.get_logger("flexcore.tailer")
 
-OUTCOMES = "outcomes"
-"""The name under which the outcomes topic stands beside the contexts in positions."""
 BATCH = 2_000
 
 

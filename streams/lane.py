@@ -118,7 +118,7 @@ class Lane:
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
-        self._repairs.extend(self._unseen.missing())
+        self._find_missing()
         if self._doubtful is not None:
             self._learn(self._doubtful, last_keys)
             self._doubtful = None
@@ -140,7 +140,14 @@ class Lane:
             if answer.remembered and not answer.versions and self._index.answer(identity) is None
         ]
         if missing or untold:
-            self._again = frozenset((c.context, c.partition, c.offset) for c in turn.commands)
+            self._again |= {_at(command) for command in turn.commands}
+
+    def _find_missing(self) -> None:
+        """Have what is committed, yet not in the log, written again: KAFKA-17754 tore its transaction."""
+        self._repairs.extend(self._unseen.missing())
+        torn = self._unseen.torn()
+        self._again |= {_at(command) for command in torn}
+        self._queue.extendleft(reversed(torn))
 
     def close(self) -> None:
         """Own nothing and know nothing; a running transaction must have ended."""
@@ -214,7 +221,7 @@ class Lane:
         assert self._turn is None, "the last transaction has no result yet"
         if not self._next:
             return None
-        self._repairs.extend(self._unseen.missing())
+        self._find_missing()
         turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
         view = TurnView(turn, self._states, self._unseen, self._index)
         if not self._announced:
@@ -238,9 +245,10 @@ class Lane:
     def committed(self, ends: Mapping[Place, int]) -> Settled:
         """The transaction is committed; `ends` = reported offset of each place's last event."""
         turn = self._finish()
-        self._announced, self._again = True, frozenset()
+        self._announced = True
+        self._again -= {_at(command) for command in turn.commands}
         self._states.update(turn.states)
-        self._unseen.add(turn.events, ends, turn.answers)
+        self._unseen.add(turn.events, ends, turn.answers, turn.outcomes, turn.eventless)
         self._snapshots.note(turn)
         self._next.update(turn.offsets)
         self._last_key.update(turn.last_keys())
@@ -278,7 +286,7 @@ class Lane:
         if place not in self._next:
             return
         behind = record.offset < turn.offsets.get(place, self._next[place])
-        if behind and (*place, record.offset) not in self._again:
+        if behind and _at(record) not in self._again:
             return
         if place in self._parked:
             self._parked.wait_behind(place, record)
@@ -376,6 +384,11 @@ class Lane:
             key = last.get(place, self._last_key.get(place, ""))
             metadata[place] = CommitMetadata(*self._writer, key).text()
         return Transaction(turn.writes, turn.offsets, metadata, self._group)
+
+
+def _at(command: CommandRecord) -> tuple[str, int, int]:
+    """(context, partition, offset)."""
+    return command.context, command.partition, command.offset
 
 
 def _failure(command: InternalCommand, error: Exception) -> InternalCommand:

@@ -11,6 +11,9 @@ from streams.answers import Answer
 from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
 
+OUTCOMES = "outcomes"
+"""The name under which the outcomes topic stands beside the contexts in positions."""
+
 
 class Damaged(Exception):
     """Bytes of an index that were not written like this: the disk, or somebody else, changed them.

@@ -9,6 +9,7 @@ from schemas.codec import Codec
 from streams.answers import Answer, answer_of, outcome_headers, outcome_value
 from streams.appends import Append
 from streams.records import EventRecord, Headers, Identity, header_map
+from streams.stream_index import OUTCOMES
 from streams.topics import MIB, Topics, partition_of
 from streams.verdicts import (
     CommandRecord,
@@ -37,7 +38,7 @@ Place = tuple[str, int]
 
 
 class Write(NamedTuple):
-    """`place` is set for events alone: where the log must show it."""
+    """`place` is set for events and outcomes: where the log must show it."""
 
     topic: str
     partition: int
@@ -81,8 +82,10 @@ class Turn:
     events: list[NewEvent] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     answers: dict[Identity, Answer] = field(default_factory=dict)
+    outcomes: list[Identity] = field(default_factory=list)
     offsets: dict[Place, int] = field(default_factory=dict)
     commands: list[CommandRecord] = field(default_factory=list)
+    eventless: list[CommandRecord] = field(default_factory=list)
     internal: list[InternalCommand] = field(default_factory=list)
     repairs: list[NewEvent] = field(default_factory=list)
     told: set[bytes] = field(default_factory=set)
@@ -122,6 +125,8 @@ class Turn:
         place = record.context, record.partition
         # A command that is judged again must not take its partition back.
         self.offsets[place] = max(record.offset + 1, self.offsets.get(place, 0))
+        if not isinstance(verdict, Decided) or not verdict.events:
+            self.eventless.append(record)
         match verdict:
             case Decided():
                 self._decided(verdict)
@@ -204,7 +209,12 @@ class Turn:
         key = answer.identity.command_id.encode()
         value = outcome_value(answer, self.codec)
         headers = outcome_headers(answer, self.at, self.source)
-        self._write(Write(self.topics.outcomes, partition, key, value, headers), EVENT_HEADER_BYTES)
+        # With its place, as whoever committed it looks whether it is there.
+        if answer.remembered and not answer.versions:
+            self.outcomes.append(answer.identity)
+        place = OUTCOMES, partition
+        write = Write(self.topics.outcomes, partition, key, value, headers, place)
+        self._write(write, EVENT_HEADER_BYTES)
 
     def _dead_letter(self, record: CommandRecord, reason: str) -> None:
         key, value, kept = record.key, record.value, record.headers

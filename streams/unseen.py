@@ -1,6 +1,7 @@
 """What is committed and not yet seen in the log: kept until the index shows it, or found missing.
 
 committed ──► add ──► missing(): the index has read past it   seen → forgotten, absent → again
+                  └─► torn(): the commands of a commit that lacks anything, which are judged again
 """
 
 from collections import deque
@@ -11,16 +12,21 @@ from streams.answers import Answer
 from streams.records import Identity, header_map, text
 from streams.stream_index import StreamIndex
 from streams.turn import Place
-from streams.verdicts import NewEvent
+from streams.verdicts import CommandRecord, NewEvent
 
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """`ends` = reported offset of each place's last event; `answers` are those the events tell."""
+    """`ends` = reported offset of each place's last record; `answers` are those the events tell.
+
+    `outcomes` are answers that no event tells: refusals, and what was so already.
+    """
 
     ends: Mapping[Place, int]
     events: Sequence[NewEvent]
     answers: Sequence[Identity]
+    outcomes: Sequence[Identity]
+    commands: Sequence[CommandRecord]
 
 
 class Unseen:
@@ -31,9 +37,10 @@ class Unseen:
         self._commits: deque[_Commit] = deque()
         self._answers: dict[Identity, Answer] = {}
         self._told_elsewhere: deque[Identity] = deque()
+        self._torn: list[CommandRecord] = []
 
     def __bool__(self) -> bool:
-        """Whether there are events to look for."""
+        """Whether there are records to look for."""
         return bool(self._commits)
 
     def __len__(self) -> int:
@@ -45,14 +52,16 @@ class Unseen:
         events: Sequence[NewEvent],
         ends: Mapping[Place, int],
         answers: Mapping[Identity, Answer],
+        outcomes: Sequence[Identity],
+        commands: Sequence[CommandRecord],
     ) -> None:
-        """Take a commit; `ends` = reported offset of the last event of each place."""
+        """Take a commit; `ends` = reported offset of the last event or outcome of each place."""
         self._answers.update(answers)
         by_events: list[Identity] = []
         for identity, answer in answers.items():
             (by_events if answer.versions else self._told_elsewhere).append(identity)
-        if events:
-            self._commits.append(_Commit(ends, events, by_events))
+        if ends:
+            self._commits.append(_Commit(ends, events, by_events, outcomes, commands))
 
     def answer(self, identity: Identity) -> Answer | None:
         """An answer that is committed, but may not be indexed yet."""
@@ -71,6 +80,8 @@ class Unseen:
                 break
             self._commits.popleft()
             lost = [event for event in commit.events if not self._is_indexed(event)]
+            if lost or any(self._index.answer(identity) is None for identity in commit.outcomes):
+                self._torn.extend(commit.commands)
             if lost:
                 found.extend(lost)
                 self._told_elsewhere.extend(commit.answers)
@@ -79,6 +90,12 @@ class Unseen:
                 for identity in commit.answers:
                     self._answers.pop(identity, None)
         self._forget_told_elsewhere()
+        return found
+
+    def torn(self) -> list[CommandRecord]:
+        """Commands whose commit was found to lack something, once: refusals, dead letters and what was
+        forwarded are nowhere but in their transaction."""
+        found, self._torn = self._torn, []
         return found
 
     def _is_indexed(self, event: NewEvent) -> bool:
