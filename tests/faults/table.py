@@ -26,7 +26,8 @@ Harm = Callable[[Field, str], Fault]
 class Row:
     """`wanted` trials per kind; `brokers` how many nodes it takes, 0 where that does not matter.
 
-    `alone`: harms everybody, or would take what others do to workers for its own doing.
+    `alone`: harms everybody, or would take what others do to workers for its own doing. A late EndTxn
+    beside a rebalance may stop a partition, as docs/correctness.md says: loudly, and for good.
     """
 
     number: str
@@ -44,7 +45,7 @@ ROWS: Sequence[Row] = (
     Row("F01", DEATHS, harm_workers.failpoint, 14),
     Row("F02", ("longer than the session",), harm_workers.pause, 60),
     Row("F03", ("one id", "both ids"), harm_wire.theft, 30),
-    Row("F04", tuple(harm_wire.STRAYS), harm_wire.stray, 80),
+    Row("F04", tuple(harm_wire.STRAYS), harm_wire.stray, 80, alone=True),
     Row("F05", ("storm",), harm_workers.storm, 15, alone=True),
     Row("F06", ("kill", "SIGTERM"), harm_brokers.restart, 14, brokers=1, alone=True),
     Row(
