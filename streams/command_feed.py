@@ -72,9 +72,12 @@ class CommandFeed(threading.Thread):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[dict[TP, list[Any]]] = deque()
         self._filled = asyncio.Event()
+        self._starts = 0
 
     def read_from(self, generation: int, offsets: Mapping[Place, int]) -> None:
-        """Read these partitions from these offsets on, for this generation of the group."""
+        """Read these partitions from these offsets on, for this generation; called on Faust's loop."""
+        self._starts += 1
+        self._filled.set()
         self._wanted = _Wanted(generation, offsets)
         self._changed.set()
 
@@ -90,7 +93,12 @@ class CommandFeed(threading.Thread):
     # ── on Faust's loop ──────────────────────────────────────────────────────────────────
 
     async def fetched(self, timeout_s: float) -> dict[TP, list[Any]]:
-        """The next batch of each context, as Faust takes records; empty where time is up."""
+        """The next batch of each context, as Faust takes records; empty where time is up.
+
+        Who has asked before a rebalance gets nothing of what is read after it: Faust throws away what it
+        is handed while records do not flow, and nobody would read it again.
+        """
+        starts = self._starts
         if not self._waiting:
             self._filled.clear()
             try:
@@ -98,7 +106,7 @@ class CommandFeed(threading.Thread):
                     await self._filled.wait()
             except TimeoutError:
                 return {}
-        return self._waiting.popleft()
+        return self._waiting.popleft() if starts == self._starts and self._waiting else {}
 
     def _take(self, records: dict[TP, list[Any]]) -> None:
         self._waiting.append(records)

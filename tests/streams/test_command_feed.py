@@ -102,6 +102,27 @@ def test_at_rest_it_reads_nothing(kafka: str, topics: Topics) -> None:
     assert asyncio.run(generations()) <= {1}
 
 
+def test_who_asked_before_a_rebalance_gets_nothing_of_what_is_read_after_it(
+    kafka: str, topics: Topics
+) -> None:
+    """Faust would throw it away, as its records do not flow yet: found by a fault campaign."""
+
+    async def before_and_after() -> tuple[Any, dict[Place, list[int]]]:
+        async with reading(kafka, topics) as feed:
+            asked = asyncio.create_task(feed.fetched(WITHIN_S))
+            await asyncio.sleep(0)
+            feed.read_from(1, {A: 0})
+            before = await asked
+            found: dict[Place, list[int]] = {A: []}
+            async with asyncio.timeout(WITHIN_S):
+                while len(found[A]) < 3:
+                    for (record,) in (await feed.fetched(1.0)).values():
+                        found[A] += [command.offset for command in record.value.records]
+            return before, found
+
+    assert asyncio.run(before_and_after()) == ({}, {A: [0, 1, 2]})
+
+
 def test_without_room_it_leaves_commands_where_they_are(kafka: str, topics: Topics) -> None:
     room = False
 
