@@ -48,13 +48,17 @@ def host_commands(
     app.feed = feed
     feed.start()
 
-    async def take(stream: Any) -> None:
-        async for batch in stream:
-            lane.take(batch.generation, batch.records)
+    def attach(topic: str, context: str) -> None:
+        async def take(_: Any) -> None:
+            async for batch in feed.batches(context):
+                lane.take(batch.generation, batch.records)
 
-    for topic, context in names.items():
+        # The stream it is given stays empty; by asking for it the topic is subscribed.
         channel = app.topic(topic, schema=UntouchedSchema(), partitions=partitions)
         app.agent(channel, name=f"{context}.commands")(take)
+
+    for topic, context in names.items():
+        attach(topic, context)
 
     revocations = 0
 

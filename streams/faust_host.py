@@ -7,6 +7,7 @@ driver has no setting for that, nor for read_committed: both are done at private
 faust-streaming 0.15 and aiokafka 0.14, which pyproject.toml pins.
 """
 
+import asyncio
 import dataclasses
 import ssl
 from collections.abc import Awaitable, Callable
@@ -80,7 +81,8 @@ class HostConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         if self.app.feed is not None:
-            return await self.app.feed.fetched(timeout)
+            await asyncio.sleep(timeout)
+            return {}
         records = await super()._getmany(active_partitions, timeout)
         self._collapse(records)
         return records
@@ -100,11 +102,11 @@ class HostConsumer(driver.Consumer):
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Stock gap tracking turns every offset that a batch skips into an integer.
-        if self.app.feed is None and tp.topic not in self.app.batch_topics:
+        if tp.topic not in self.app.batch_topics:
             await super()._add_gap(tp, offset_from, offset_to)
 
     def _new_offset(self, tp: TP) -> int | None:
-        if self.app.feed is None and tp.topic not in self.app.batch_topics:
+        if tp.topic not in self.app.batch_topics:
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]
@@ -113,8 +115,7 @@ class HostConsumer(driver.Consumer):
         newest = max(acked)
         acked.clear()
         self._acked_index[tp].clear()
-        # The lane commits these in its transactions; a plain commit could set them back.
-        return None if self.app.feed is not None else int(newest) + 1
+        return int(newest) + 1
 
 
 class HostTransport(driver.Transport):

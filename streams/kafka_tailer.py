@@ -286,13 +286,23 @@ class KafkaTailer(threading.Thread):
             return
         reached(Failpoint.BEFORE_ANSWER)
         at = datetime.now(UTC)
-        for answer in answers:
+        outcomes = [
+            (
+                answer.identity.command_id.encode(),
+                outcome_value(answer, self._codec),
+                outcome_headers(answer, at, self._source),
+            )
+            for answer in answers
+        ]
+        # One right after the other: librdkafka sends what is there, and a request costs the broker
+        # more than an answer.
+        for key, value, headers in outcomes:
             self._producer.produce(
                 self._topics.outcomes,
-                key=answer.identity.command_id.encode(),
-                value=outcome_value(answer, self._codec),
+                key=key,
+                value=value,
                 partition=self._answer_partition,
-                headers=list(outcome_headers(answer, at, self._source)),
+                headers=list(headers),
                 on_delivery=_exit,
             )
         reached(Failpoint.AFTER_ANSWER, self._producer.flush)
