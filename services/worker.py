@@ -39,6 +39,7 @@ from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.faust_host import IDLE_S, HostApp, host_app, leave_group
 from streams.group_metadata import check_form
 from streams.judging import Judge
+from streams.kafka_answers import KafkaAnswers
 from streams.kafka_group import KafkaGroup
 from streams.kafka_lane import KafkaLane
 from streams.kafka_tailer import KafkaTailer
@@ -110,14 +111,15 @@ class Worker:
         suspects = MappedSuspects(settings.data_dir / "judging", slot_number, self.index.log_id)
         self.logic = Tailer(self.index)
         group = KafkaGroup(self.connection, self.topics)
+        home = slot_number % self.partitions
+        answers = KafkaAnswers(self.connection, self.topics, codec, partition=home, source=source)
         self.tailer = KafkaTailer(
             self.connection,
             self.topics,
             codec,
             self.logic,
             partitions=self.partitions,
-            answer_partition=slot_number % self.partitions,
-            source=source,
+            answers=answers,
             following=self.following,
             ends=group.ends,
         )

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from domain.contexts import CONTEXTS
 from domain.errors import Unreadable
 from schemas.codec import Codec
 from schemas.outcome import Outcome
-from streams.answers import Answer, outcome_headers, outcome_value, read_outcome
+from streams.answers import Answer, read_outcome
 from streams.connection import Connection
-from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
+from streams.exit_codes import EXIT_INTERNAL
 from streams.failpoints import Failpoint, reached
 from streams.following import Following
+from streams.kafka_answers import KafkaAnswers
 from streams.read_event import read_event
 from streams.records import EventRecord, header_map
 from streams.snapshots import Snapshot, snapshot_read, snapshots_context, snapshots_place
@@ -53,8 +54,7 @@ class KafkaTailer(threading.Thread):
         tailer: Tailer,
         *,
         partitions: int,
-        answer_partition: int,
-        source: str,
+        answers: KafkaAnswers,
         following: Following,
         ends: Callable[[Mapping[Place, str]], Mapping[Place, int]],
     ) -> None:
@@ -64,8 +64,7 @@ class KafkaTailer(threading.Thread):
         self._codec = codec
         self._tailer = tailer
         self._partitions = partitions
-        self._answer_partition = answer_partition
-        self._source = source
+        self._answers = answers
         self._ends = ends
         self._following = following
         self._read_to: dict[Place, int] = {}
@@ -75,21 +74,6 @@ class KafkaTailer(threading.Thread):
         self._places = read_back(topics)
         self._answered: dict[Place, int] = {}
         self._again: set[Place] = set()
-        self._producer = Producer(
-            connection.client(
-                enable_idempotence=True,
-                linger_ms=0,
-                message_timeout_ms=8_000,
-                delivery_report_only_error=True,
-            )
-        )
-        self._commits = Consumer(
-            connection.client(
-                group_id=topics.answers_group,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
-        )
 
     def topic(self, place: Place) -> str:
         """The topic whose partition a place of the index stands for."""
@@ -100,9 +84,8 @@ class KafkaTailer(threading.Thread):
     def own(self, places: Iterable[Place], position: Callable[[Place], int]) -> None:
         """Answer what these places hold since the last answered offset, then go on live."""
         wanted = list(places)
-        asked = [TopicPartition(self.topic(place), place[1]) for place in wanted]
-        committed = self._commits.committed(asked, 10.0) if asked else []
-        starts = {place: max(c.offset, 0) for place, c in zip(wanted, committed, strict=True)}
+        answered = self._answers.answered([(self.topic(place), place[1]) for place in wanted])
+        starts = dict(zip(wanted, answered, strict=True))
         with self._lock:
             reached = {place: max(position(place), starts[place]) for place in wanted}
             self._tailer.own(reached)
@@ -140,7 +123,7 @@ class KafkaTailer(threading.Thread):
                 events, at = self._read(consumer, at)
                 answers = [a for event in events if event.offset < end for a in due(event)]
                 with self._lock:
-                    self._produce(answers)
+                    self._answers.produce(answers)
         finally:
             consumer.close()
 
@@ -167,9 +150,9 @@ class KafkaTailer(threading.Thread):
         """Stop reading and commit what is answered."""
         self._stopping.set()
         self.join(10)
-        self._producer.flush(5)
+        self._answers.flush()
         self._commit_answered()
-        self._commits.close()
+        self._answers.close()
 
     def run(self) -> None:
         try:
@@ -192,7 +175,7 @@ class KafkaTailer(threading.Thread):
                 self._stopping.wait(0.02)
             elif (first := consumer.poll(quiet_s)) is not None:
                 self._take([first, *consumer.consume(BATCH, 0)])
-            self._producer.poll(0)
+            self._answers.poll()
             self._look_up_ends()
             now = datetime.now(UTC)
             if (now - last_commit).total_seconds() > 1.0:
@@ -260,7 +243,7 @@ class KafkaTailer(threading.Thread):
             return
         events = [event for m in messages if (event := read_event(m, place[0])) is not None]
         reached(Failpoint.TAILER_BEFORE_INDEX)
-        self._produce(self._tailer.on_events(place, events, position))
+        self._answers.produce(self._tailer.on_events(place, events, position))
         if self._tailer.owns(place):
             # What waits for its predecessor is answered when that comes, by whoever is here then.
             self._answered[place] = self._tailer.resume(place)
@@ -281,32 +264,6 @@ class KafkaTailer(threading.Thread):
             found.append((answer, message.timestamp()[1]))
         return found
 
-    def _produce(self, answers: Sequence[Answer]) -> None:
-        if not answers:
-            return
-        reached(Failpoint.BEFORE_ANSWER)
-        at = datetime.now(UTC)
-        outcomes = [
-            (
-                answer.identity.command_id.encode(),
-                outcome_value(answer, self._codec),
-                outcome_headers(answer, at, self._source),
-            )
-            for answer in answers
-        ]
-        # One right after the other: librdkafka sends what is there, and a request costs the broker
-        # more than an answer.
-        for key, value, headers in outcomes:
-            self._producer.produce(
-                self._topics.outcomes,
-                key=key,
-                value=value,
-                partition=self._answer_partition,
-                headers=list(headers),
-                on_delivery=_exit,
-            )
-        reached(Failpoint.AFTER_ANSWER, self._producer.flush)
-
     def _look_up_ends(self) -> None:
         wanted = self._tailer.wanted_ends()
         if not wanted:
@@ -320,21 +277,14 @@ class KafkaTailer(threading.Thread):
     def _commit_answered(self) -> None:
         """Commit how far is answered, but never past an answer that is still on its way."""
         with self._lock:
-            answered = dict(self._answered)
-            if not answered or len(self._producer):
+            if self._answers.pending:
                 return
-        offsets = [
-            TopicPartition(self.topic(place), place[1], offset)
-            for place, offset in answered.items()
-            if place not in self._again
-        ]
-        if not offsets:
-            return
-        try:
-            self._commits.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            # Older positions only mean that some answers are given twice.
-            log.warning("answered_positions_not_committed", what=str(error))
+            answered = {
+                (self.topic(place), place[1]): offset
+                for place, offset in self._answered.items()
+                if place not in self._again
+            }
+        self._answers.commit(answered)
 
 
 def _snapshots(messages: Sequence[Any], name: str) -> Iterator[Snapshot]:
@@ -344,9 +294,3 @@ def _snapshots(messages: Sequence[Any], name: str) -> Iterator[Snapshot]:
             yield snapshot_read(context, m.partition(), m.offset(), m.key(), m.value(), m.headers())
         except ValueError as error:
             log.warning("foreign_snapshot", place=name, offset=m.offset(), what=str(error))
-
-
-def _exit(error: KafkaError | None, _: Any) -> None:
-    """Only failures are reported."""
-    log.error("answer_not_delivered", what=None if error is None else error.str())
-    os._exit(EXIT_STUCK)

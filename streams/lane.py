@@ -24,19 +24,18 @@ from streams.due_snapshots import RHYTHM, DueSnapshots, Rhythm
 from streams.error_table import Action, TransactionError, action_for
 from streams.judging import Judge
 from streams.parking import Parking
+from streams.repairs import Repairs
 from streams.states import States
 from streams.stream_index import Damaged, StreamIndex
 from streams.suspects import MemorySuspects, Suspects, WatchedJudge
 from streams.topics import Topics, partition_of
 from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
-from streams.unseen import Unseen, missing_of
 from streams.verdicts import (
     CommandRecord,
     Decided,
     InternalCommand,
     NeedsPipeline,
-    NewEvent,
     Rejected,
     Verdict,
 )
@@ -74,16 +73,12 @@ class Lane:
         self._last_key: dict[Place, str] = {}
         self._queue: deque[CommandRecord] = deque()
         self._internal: deque[InternalCommand] = deque()
-        self._repairs: deque[NewEvent] = deque()
         self._parked = Parking()
         self._appends: deque[Append] = deque()
         self._states = States(index, judge.codec)
-        self._unseen = Unseen(index)
+        self._repairs = Repairs(index)
         self._snapshots = DueSnapshots(index, judge.codec, rhythm)
         self._turn: Turn | None = None
-        self._doubtful: Turn | None = None
-        self._again: frozenset[tuple[str, int, int]] = frozenset()
-        self._untold: set[bytes] = set()
         self._announced = False
         self.repaired = 0
 
@@ -118,48 +113,19 @@ class Lane:
         self._internal = deque(c for c in self._internal if (c.context, c.partition) in offsets)
         self._generation, self._group = generation, group
         self._next, self._last_key = dict(offsets), dict(last_keys)
-        self._find_missing()
-        if self._doubtful is not None:
-            self._learn(self._doubtful, last_keys)
-            self._doubtful = None
-        # The engine has just read anew what the log holds, so it knows nothing of these.
-        self._untold = {event.key for event in self._repairs}
-
-    def _learn(self, turn: Turn, last_keys: Mapping[Place, str]) -> None:
-        """Find out what became of a failed turn, now that the log is read to its end.
-
-        Where it was committed in part, its offsets may have been taken over without its refusals
-        and dead letters: then its commands are judged again, whatever the offsets say.
-        """
-        fresh = [event for event in turn.events if event not in turn.repairs]
-        missing = list(missing_of(fresh, self._index, last_keys))
-        self._repairs.extend(missing)
-        untold = [
-            identity
-            for identity, answer in turn.answers.items()
-            if answer.remembered and not answer.versions and self._index.answer(identity) is None
-        ]
-        if missing or untold:
-            self._again |= {_at(command) for command in turn.commands}
-
-    def _find_missing(self) -> None:
-        """Have what is committed, yet not in the log, written again: KAFKA-17754 tore its transaction."""
-        self._repairs.extend(self._unseen.missing())
-        torn = self._unseen.torn()
-        self._again |= {_at(command) for command in torn}
-        self._queue.extendleft(reversed(torn))
+        self._queue.extendleft(reversed(self._repairs.find()))
+        self._repairs.reopen(last_keys)
 
     def close(self) -> None:
         """Own nothing and know nothing; a running transaction must have ended."""
         self._next, self._last_key = {}, {}
-        self._queue, self._repairs = deque(), deque()
+        self._queue = deque()
         self._parked = Parking()
         self._give_up(lambda _: True)
         self._states = States(self._index, self._judge.codec)
-        self._unseen = Unseen(self._index)
+        self._repairs = Repairs(self._index)
         self._snapshots = DueSnapshots(self._index, self._judge.codec, self._rhythm)
-        self._turn, self._doubtful, self._generation = None, None, -1
-        self._again, self._untold = frozenset(), set()
+        self._turn, self._generation = None, -1
         self._announced = False
 
     def stop_place(self, place: Place) -> None:
@@ -177,10 +143,7 @@ class Lane:
 
     def unseen(self, generation: int) -> frozenset[str]:
         """Keys of events that this lane would write in `generation` if the log lacked them."""
-        if generation != self._generation:
-            return frozenset()
-        held = (*self._repairs, *(self._doubtful.events if self._doubtful else ()))
-        return frozenset((*self._unseen.keys(), *(event.key.decode() for event in held)))
+        return self._repairs.keys() if generation == self._generation else frozenset()
 
     # ── input ────────────────────────────────────────────────────────────────────────────
 
@@ -212,7 +175,7 @@ class Lane:
         if self._next and not self._announced:
             return True
         queues = self._queue, self._internal, self._appends, self._repairs
-        return any(queues) or bool(len(self._parked) or self._unseen)
+        return any(queues) or bool(len(self._parked))
 
     # ── a turn ───────────────────────────────────────────────────────────────────────────
 
@@ -221,9 +184,9 @@ class Lane:
         assert self._turn is None, "the last transaction has no result yet"
         if not self._next:
             return None
-        self._find_missing()
+        self._queue.extendleft(reversed(self._repairs.find()))
         turn = Turn(now, self._topics, self._judge.codec, self._judge.partitions, self._source)
-        view = TurnView(turn, self._states, self._unseen, self._index)
+        view = TurnView(turn, self._states, self._repairs.unseen, self._index)
         if not self._announced:
             # Whoever reads the group's offsets learns whom to ask, before anything is written.
             turn.offsets.update(self._next)
@@ -246,13 +209,11 @@ class Lane:
         """The transaction is committed; `ends` = reported offset of each place's last event."""
         turn = self._finish()
         self._announced = True
-        self._again -= {_at(command) for command in turn.commands}
         self._states.update(turn.states)
-        self._unseen.add(turn.events, ends, turn.answers, turn.outcomes, turn.eventless)
+        self._repairs.committed(turn, ends)
         self._snapshots.note(turn)
         self._next.update(turn.offsets)
         self._last_key.update(turn.last_keys())
-        self._untold.difference_update(event.key for event in turn.repairs)
         return turn.settled()
 
     def failed(self, error: TransactionError) -> Action:
@@ -264,8 +225,7 @@ class Lane:
         self._queue = deque((*turn.commands, *self._parked.empty(), *self._queue))
         self._appends.extendleft(append for append, _ in reversed(turn.appends))
         self._internal.extendleft(reversed(turn.internal))
-        self._repairs.extendleft(reversed(turn.repairs))
-        self._doubtful = turn
+        self._repairs.failed(turn)
         if action is Action.REJOIN:
             self.close()
         return action
@@ -286,7 +246,7 @@ class Lane:
         if place not in self._next:
             return
         behind = record.offset < turn.offsets.get(place, self._next[place])
-        if behind and _at(record) not in self._again:
+        if behind and not self._repairs.concern(record):
             return
         if place in self._parked:
             self._parked.wait_behind(place, record)
@@ -361,15 +321,14 @@ class Lane:
             turn.apply_append(append, decided, self._next[append.place])
 
     def _repair(self, turn: Turn, view: TurnView) -> None:
-        while self._repairs:
-            event = self._repairs.popleft()
+        for event, told in self._repairs.due():
             offset = self._next.get((event.context, event.partition))
             known = self._index.last_version(event.context, event.aggregate_id)
             if offset is None or known >= event.version:
                 continue
             self.repaired += 1
             log.error("committed_event_missing", key=event.key.decode(), repaired=True)
-            turn.repair(event, offset, told=event.key not in self._untold)
+            turn.repair(event, offset, told=told)
             # Of a transaction in doubt, nobody has taken this event into a state yet.
             context = CONTEXTS[event.context]
             version, state = view.state(context, event.aggregate_id)
@@ -384,11 +343,6 @@ class Lane:
             key = last.get(place, self._last_key.get(place, ""))
             metadata[place] = CommitMetadata(*self._writer, key).text()
         return Transaction(turn.writes, turn.offsets, metadata, self._group)
-
-
-def _at(command: CommandRecord) -> tuple[str, int, int]:
-    """(context, partition, offset)."""
-    return command.context, command.partition, command.offset
 
 
 def _failure(command: InternalCommand, error: Exception) -> InternalCommand:

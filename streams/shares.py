@@ -7,8 +7,9 @@ Numbers differ by one at most, and what need not move stays: a partition that mo
 that has not read it is closed until it is read.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +61,49 @@ def _owned(before: Mapping[str, Share], partitions: int) -> dict[str, set[int]]:
     return claims
 
 
-@dataclass(slots=True)
-class _Standing:
-    """Standbys as they are chosen; nobody has over `limit` while others can have them."""
-
-    limit: int
-    of: dict[str, set[int]] = field(default_factory=dict)
-
-    def take(self, number: int, names: Iterable[str], count: int) -> None:
-        """Let up to `count` of `names` stand by for a partition, those with the least first."""
-        ordered = sorted(names, key=lambda name: (len(self.of[name]), name))
-        for name in ordered[:count]:
-            self.of[name].add(number)
-
-    def has_room(self, name: str) -> bool:
-        return len(self.of[name]) < self.limit
-
-    def count(self, number: int) -> int:
-        return sum(number in numbers for numbers in self.of.values())
-
-
 def _standbys(
     before: Mapping[str, Share], owner: Mapping[int, str], standbys: int
 ) -> dict[str, set[int]]:
-    limit = -(-len(owner) * standbys // len(before))
-    standing = _Standing(limit, {name: set() for name in before})
+    standing = _Standing(before, owner, standbys)
     for number in sorted(owner):
-        have_read = [
-            name
-            for name, share in before.items()
-            if name != owner[number] and number in share.standby | share.owned
-        ]
-        standing.take(number, filter(standing.has_room, have_read), standbys)
+        have_read = [n for n, share in before.items() if number in share.standby | share.owned]
+        standing.take(number, filter(standing.has_room(number), have_read))
     for number in sorted(owner):
-        while (lacking := standbys - standing.count(number)) > 0:
-            others = [n for n in before if n != owner[number] and number not in standing.of[n]]
-            standing.take(number, [n for n in others if standing.has_room(n)] or others, lacking)
+        standing.take(number, before)
     return standing.of
+
+
+class _Standing:
+    """Standbys as they are chosen.
+
+    An owner's partitions are spread over all others: were they one member's, it would have no room
+    for them when the owner dies, and they would go to members that have not read them.
+    """
+
+    def __init__(self, names: Iterable[str], owner: Mapping[int, str], standbys: int) -> None:
+        self.of: dict[str, set[int]] = {name: set() for name in names}
+        self._owner = owner
+        self._standbys = standbys
+        self._limit = -(-len(owner) * standbys // len(self.of))
+        self._owned = Counter(owner.values())
+
+    def take(self, number: int, names: Iterable[str]) -> None:
+        """Let as many of `names` stand by for a partition as it lacks, those with the least first."""
+        lacking = self._standbys - sum(number in numbers for numbers in self.of.values())
+        others = (n for n in names if n != self._owner[number] and number not in self.of[n])
+        for name in sorted(others, key=lambda name: self._load(name, number))[:lacking]:
+            self.of[name].add(number)
+
+    def has_room(self, number: int) -> Callable[[str], bool]:
+        """Who can stand by for a partition and have no more than its part of all, and of the owner's."""
+        owned = self._owned[self._owner[number]]
+        most = -(-owned * self._standbys // max(len(self.of) - 1, 1))
+        return lambda name: self._for(name, number) < most and len(self.of[name]) < self._limit
+
+    def _load(self, name: str, number: int) -> tuple[int, int, str]:
+        return self._for(name, number), len(self.of[name]), name
+
+    def _for(self, name: str, number: int) -> int:
+        """Of how many of this partition's owner's somebody is a standby."""
+        owner = self._owner
+        return sum(owner[other] == owner[number] for other in self.of[name])

@@ -13,6 +13,7 @@ from schemas.codec import Codec
 from streams import topics_admin
 from streams.connection import Connection
 from streams.following import Following
+from streams.kafka_answers import KafkaAnswers
 from streams.kafka_group import KafkaGroup
 from streams.kafka_tailer import KafkaTailer
 from streams.memory_stream_index import MemoryStreamIndex
@@ -63,15 +64,15 @@ def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
     names = [f"left-{number}" for number in range(40)]
     write_unanswered(connection, topics, codec, names)
     index = MemoryStreamIndex()
+    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
     tailer = KafkaTailer(
         connection,
         topics,
         codec,
         Tailer(index),
         partitions=PARTITIONS,
-        answer_partition=0,
+        answers=answers,
         following=Following(range(PARTITIONS), everything=True),
-        source="flexcore/worker/0/1",
         ends=KafkaGroup(connection, topics).ends,
     )
     tailer.start()

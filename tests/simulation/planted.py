@@ -103,7 +103,8 @@ class _NoRepair(Lane):
     """What is committed and not in the log stays missing."""
 
     def _repair(self, turn: Turn, view: TurnView) -> None:
-        self._repairs.clear()
+        for _ in self._repairs.due():
+            pass
 
 
 # ── fence, writer, tailer ────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from streams.connection import Connection
 from streams.due_snapshots import Rhythm
 from streams.following import Following
 from streams.judging import Judge
+from streams.kafka_answers import KafkaAnswers
 from streams.kafka_group import KafkaGroup
 from streams.kafka_lane import KafkaLane
 from streams.kafka_tailer import KafkaTailer
@@ -60,15 +61,15 @@ def laned(
     index = MemoryStreamIndex()
     logic = Tailer(index)
     group = KafkaGroup(connection, topics)
+    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/0/0")
     tailer = KafkaTailer(
         connection,
         topics,
         codec,
         logic,
         partitions=partitions,
-        answer_partition=0,
+        answers=answers,
         following=Following(range(partitions), everything=True),
-        source="flexcore/worker/0/0",
         ends=group.ends,
     )
     judge = Judge(codec, partitions, lambda: 0.5)

@@ -127,7 +127,7 @@ def test_one_answer_that_never_shows_does_not_keep_all_later_ones_in_memory() ->
         worker.turn()
         worker.read()
     worker.step()
-    assert len(worker.lane._unseen) <= 2
+    assert len(worker.lane._repairs.unseen) <= 2
 
 
 def test_commands_of_another_generation_are_not_taken() -> None:

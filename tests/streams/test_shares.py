@@ -65,6 +65,35 @@ def test_a_group_that_stays_keeps_its_shares(members: int, each: int) -> None:
     assert shared_out(group, members * each, 1) == group
 
 
+@given(sizes, changes)
+@settings(max_examples=100)
+def test_an_owners_partitions_are_spread_over_those_who_stand_by(
+    size: tuple[int, int], history: list[int]
+) -> None:
+    partitions, standbys = size
+    group = shared_out({"member": Share()}, partitions, standbys)
+    for number, change in enumerate(history):
+        group = shared_out(after(group, change, number), partitions, standbys)
+        others = len(group) - 1
+        for owner, held in group.items():
+            standing = [held.owned & share.standby for n, share in group.items() if n != owner]
+            most = -(-len(held.owned) * min(standbys, others) // max(others, 1))
+            # Where several stand by for a partition, one of them may take one more.
+            assert all(len(numbers) <= most + (standbys > 1) for numbers in standing)
+
+
+@given(st.integers(3, 6), st.integers(1, 4))
+def test_after_any_death_every_partition_goes_to_its_standby(members: int, each: int) -> None:
+    partitions = members * (members - 1) * each
+    group: Shares = {}
+    for number in range(members):
+        group = shared_out({**group, f"member-{number}": Share()}, partitions, 1)
+    for dead in group:
+        left = {name: share for name, share in group.items() if name != dead}
+        for name, share in shared_out(left, partitions, 1).items():
+            assert share.owned <= left[name].owned | left[name].standby
+
+
 @given(st.integers(2, 6), st.integers(1, 6))
 def test_where_all_stand_by_every_orphan_goes_to_a_standby(members: int, each: int) -> None:
     group = shared_out({f"member-{n}": Share() for n in range(members)}, members * each, members)
