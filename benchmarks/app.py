@@ -1,5 +1,6 @@
 """`flexcore bench`: what the running stack does a second, measured as docs/performance.md says."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -10,6 +11,8 @@ from gateway.cli.options import WHERE, Where
 from gateway.cli.output import View, show, show_all, tell
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from streams.connection import Connection
 
 RESULT = View(
@@ -106,8 +109,8 @@ def peers(
 ) -> None:
     """The same commands on FlexCore, a bare loop and other event stores, run by run in turn.
 
-    Each peer gets an environment of its own (.cache/peers) and a new store; FlexCore and the bare loop need a
-    running stack. What cannot run is told with the reason.
+    Each peer gets an environment of its own (.cache/peers) and a new store, FlexCore and the bare loop a broker
+    that is warmed up for a minute. What cannot run is told with the reason.
 
     Parameters
     ----------
@@ -131,9 +134,11 @@ def peers(
             f"no contestant is called {', '.join(unknown)}; there are {', '.join(compare.NAMES)}",
         )
 
-    def kafka() -> "tuple[Connection, str]":
-        connection, settings = places.kafka(where)
-        return connection, settings.kafka.prefix
+    def kafka(folder: Path) -> "AbstractContextManager[Connection]":
+        from benchmarks.peers.kafka import started
+
+        tell("starting a broker and warming it up")
+        return started(folder)
 
     found = compare.measure(
         kafka,

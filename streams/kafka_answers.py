@@ -17,6 +17,10 @@ from streams.topics import Topics
 
 log = structlog.get_logger("flexcore.tailer")
 
+LINGER_MS = 5
+SENT_S = 0.002
+"""Time for librdkafka's thread to send; acknowledgements are not waited for."""
+
 
 class KafkaAnswers:
     """Positions are the committed offsets of a group that nobody joins: an owner hands them on."""
@@ -31,7 +35,8 @@ class KafkaAnswers:
         self._producer = Producer(
             connection.client(
                 enable_idempotence=True,
-                linger_ms=0,
+                # So long that `produce` decides what goes together.
+                linger_ms=LINGER_MS,
                 message_timeout_ms=8_000,
                 delivery_report_only_error=True,
             )
@@ -63,8 +68,6 @@ class KafkaAnswers:
             )
             for answer in answers
         ]
-        # One right after the other: librdkafka sends what is there, and a request costs the broker
-        # more than an answer.
         for key, value, headers in outcomes:
             self._producer.produce(
                 self._topic,
@@ -74,6 +77,8 @@ class KafkaAnswers:
                 headers=list(headers),
                 on_delivery=_exit,
             )
+        # What waits for a flush goes at once, in one request: that costs the broker more than an answer.
+        self._producer.flush(SENT_S)
         reached(Failpoint.AFTER_ANSWER, self._producer.flush)
 
     def poll(self) -> None:

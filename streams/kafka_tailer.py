@@ -228,25 +228,31 @@ class KafkaTailer(threading.Thread):
             else:
                 positions[place] = message.offset()
         with self._lock:
-            for place, position in positions.items():
-                self._feed(place, read.get(place, ()), position)
+            due_now = [
+                answer
+                for place, position in positions.items()
+                for answer in self._feed(place, read.get(place, ()), position)
+            ]
+            # All together: what each partition has to answer alone costs the broker a request each.
+            self._answers.produce(due_now)
             self._read_to |= positions
         with self._advanced:
             self._advanced.notify_all()
 
-    def _feed(self, place: Place, messages: Sequence[Any], position: int) -> None:
+    def _feed(self, place: Place, messages: Sequence[Any], position: int) -> Sequence[Answer]:
         if place[0] == OUTCOMES:
             self._tailer.on_outcomes(self._outcomes(messages), place, position)
-            return
+            return ()
         if place[0] not in CONTEXTS:
             self._tailer.on_snapshots(list(_snapshots(messages, place[0])), place, position)
-            return
+            return ()
         events = [event for m in messages if (event := read_event(m, place[0])) is not None]
         reached(Failpoint.TAILER_BEFORE_INDEX)
-        self._answers.produce(self._tailer.on_events(place, events, position))
+        answers = self._tailer.on_events(place, events, position)
         if self._tailer.owns(place):
             # What waits for its predecessor is answered when that comes, by whoever is here then.
             self._answered[place] = self._tailer.resume(place)
+        return answers
 
     def _outcomes(self, messages: Sequence[Any]) -> list[tuple[Answer, int]]:
         found = []

@@ -6,6 +6,7 @@ for each number in flight ─► for each run ─► for each contestant: quiet 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 Tell = Callable[[str], None]
-Kafka = Callable[[], "tuple[Connection, str]"]
-"""(connection, topic prefix) of the running stack; raises `Unavailable` where none runs."""
+Kafka = Callable[[Path], "AbstractContextManager[Connection]"]
+"""A broker and a worker that keep what they have in a folder; raises `Unavailable` where they cannot start."""
 
 ON_KAFKA = ("flexcore", "bare-loop")
 NAMES = (*ON_KAFKA, *(peer.name for peer in peer_process.PEERS))
@@ -53,7 +54,12 @@ def measure(
         folder = Path(data)
         folder.chmod(0o755)
         fsync_ms = machine.fsync_ms(folder)
-        contestants, missing = _start(_openers(names, kafka, folder, durable), running, tell)
+
+        @cache
+        def connection() -> "Connection":
+            return running.enter_context(kafka(folder / "kafka"))
+
+        contestants, missing = _start(_openers(names, connection, folder, durable), running, tell)
         results = list(_results(contestants, in_flight, seconds, runs, tell))
     return {
         "benchmark": "peers",
@@ -81,11 +87,11 @@ Opener = Callable[[], AbstractContextManager[Contestant]]
 
 
 def _openers(
-    names: Collection[str], kafka: Kafka, folder: Path, durable: bool
+    names: Collection[str], connection: "Callable[[], Connection]", folder: Path, durable: bool
 ) -> dict[str, Opener]:
     found: dict[str, Opener] = {
-        "flexcore": lambda: _on_kafka("flexcore", kafka),
-        "bare-loop": lambda: _on_kafka("bare-loop", kafka),
+        "flexcore": lambda: _on_kafka("flexcore", connection),
+        "bare-loop": lambda: _on_kafka("bare-loop", connection),
     }
     for peer in peer_process.PEERS:
         place = folder / peer.name
@@ -100,16 +106,12 @@ def _openers(
 
 
 @contextmanager
-def _on_kafka(name: str, kafka: Kafka) -> Iterator[Contestant]:
+def _on_kafka(name: str, connection: "Callable[[], Connection]") -> Iterator[Contestant]:
     from benchmarks.peers import kafka as on_kafka
 
-    connection, prefix = kafka()
-    if name == "flexcore":
-        with on_kafka.flexcore(connection, prefix) as contestant:
-            yield contestant
-    else:
-        with on_kafka.bare_loop(connection) as contestant:
-            yield contestant
+    opened = on_kafka.flexcore if name == "flexcore" else on_kafka.bare_loop
+    with opened(connection()) as contestant:
+        yield contestant
 
 
 def _start(

@@ -1,4 +1,4 @@
-"""FlexCore and the bare confluent loop as contestants, on the running stack's broker.
+"""FlexCore and the bare confluent loop as contestants, on a broker of the comparison's own.
 
 flexcore   command topic ─► worker (index, dedupe, read-back) ─► outcome
 bare loop  command topic ─► one loop, a transaction per batch  ─► outcome       (topics of its own)
@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 
 from benchmarks.bare_topics import bare_topics
+from benchmarks.cluster import cluster
 from benchmarks.event_count import EventCount
 from benchmarks.load import Load, Run
 from benchmarks.peers.measured import Failed, Measured
@@ -22,12 +24,33 @@ from streams.topics import Topics
 
 _DURABILITY = "A: survives process death (one replica, no fsync before the answer)"
 _CLIENT = "1 thread, one producer and one consumer"
+PARTITIONS = 8
+
+
+WARM_UP_S = 60.0
+"""Of load before the first run: for so long a new Java process spends up to half its time on compiling
+itself (measured), which a broker in service and stores compiled beforehand do not."""
+WARM_UP_IN_FLIGHT = 256
 
 
 @contextmanager
-def flexcore(connection: Connection, prefix: str) -> Iterator["OnKafka"]:
-    """The running stack. Raises `SystemExit` where nobody answers its commands."""
-    with _contestant("flexcore", connection, Topics(prefix)) as contestant:
+def started(folder: Path) -> Iterator[Connection]:
+    """A warm broker with one worker and nothing else, as the peers have no read models either.
+
+    Raises `Unavailable` where the broker cannot start, `TimeoutError` for the worker.
+    """
+    with cluster(folder, workers=1, partitions=PARTITIONS) as bed:
+        bed.workers[0].start()
+        bed.await_owned()
+        with flexcore(bed.connection) as contestant:
+            contestant.run(WARM_UP_IN_FLIGHT, WARM_UP_S)
+        yield bed.connection
+
+
+@contextmanager
+def flexcore(connection: Connection) -> Iterator["OnKafka"]:
+    """The worker. Raises `SystemExit` where nobody answers its commands."""
+    with _contestant("flexcore", connection, Topics()) as contestant:
         yield contestant
 
 
