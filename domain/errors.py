@@ -75,6 +75,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "pipeline.already_exists": Refused,
     "pipeline.not_found": NotFound,
     "pipeline.not_active": Refused,
+    "pipeline.archived": Refused,
     "pipeline.invalid_id": Invalid,
     "pipeline.invalid_name": Invalid,
     "pipeline.invalid_definition": Invalid,

@@ -11,8 +11,10 @@ from domain.contexts import CONTEXTS
 from domain.errors import NotFound
 from domain.pipeline.pipeline import (
     PipelineActivated,
+    PipelineArchived,
     PipelineCreated,
     PipelineEvent,
+    PipelinePaused,
     PipelineRevised,
 )
 from projections.page import Filters, Listing, Page, read_one, read_page
@@ -56,9 +58,22 @@ def fold(row: PipelineRow | None, event: PipelineEvent, meta: Meta) -> PipelineR
         case PipelineRevised():
             return row and _revised(row, event, meta)
         case PipelineActivated():
-            return row and replace(row, status="active", version=meta.version, updated_at=event.at)
+            return row and _is_now("active", row, event, meta)
+        case PipelinePaused():
+            return row and _is_now("paused", row, event, meta)
+        case PipelineArchived():
+            return row and _is_now("archived", row, event, meta)
         case _:
             assert_never(event)
+
+
+def _is_now(
+    status: str,
+    row: PipelineRow,
+    event: PipelineActivated | PipelinePaused | PipelineArchived,
+    meta: Meta,
+) -> PipelineRow:
+    return replace(row, status=status, version=meta.version, updated_at=event.at)
 
 
 def _created(event: PipelineCreated, meta: Meta) -> PipelineRow:

@@ -1,6 +1,7 @@
 """Pipeline: a named definition that is revised and put to use.
 
-CreatePipeline → Draft ── ActivatePipeline → Active      RevisePipeline keeps the status
+CreatePipeline → Draft ──► Active ⇄ Paused      ActivatePipeline, PausePipeline
+                   └────────┴────────┴──► Archived, for good      RevisePipeline keeps the status
 """
 
 import re
@@ -58,7 +59,27 @@ class PipelineActivated:
     reason: str
 
 
-PipelineEvent = PipelineCreated | PipelineRevised | PipelineActivated
+@quick_init
+@dataclass(frozen=True, slots=True)
+class PipelinePaused:
+    pipeline_id: str
+    by: str
+    at: datetime
+    reason: str
+
+
+@quick_init
+@dataclass(frozen=True, slots=True)
+class PipelineArchived:
+    pipeline_id: str
+    by: str
+    at: datetime
+    reason: str
+
+
+PipelineEvent = (
+    PipelineCreated | PipelineRevised | PipelineActivated | PipelinePaused | PipelineArchived
+)
 
 
 # ── state ────────────────────────────────────────────────────────────────────────────────
@@ -67,6 +88,8 @@ PipelineEvent = PipelineCreated | PipelineRevised | PipelineActivated
 class Status(Enum):
     DRAFT = "draft"
     ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +129,22 @@ def evolve(state: State, event: PipelineEvent) -> State:
                 description=event.description,
                 definition=event.definition,
             )
-        case PipelineActivated():
+        case PipelineActivated() | PipelinePaused() | PipelineArchived():
             if isinstance(state, Absent):
                 return state
-            return replace(state, status=Status.ACTIVE)
+            return replace(state, status=_status_after(event))
         case _:
             assert_never(event)
+
+
+def _status_after(event: PipelineActivated | PipelinePaused | PipelineArchived) -> Status:
+    match event:
+        case PipelineActivated():
+            return Status.ACTIVE
+        case PipelinePaused():
+            return Status.PAUSED
+        case PipelineArchived():
+            return Status.ARCHIVED
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────
@@ -142,7 +175,27 @@ class ActivatePipeline:
     reason: str
 
 
-PipelineCommand = CreatePipeline | RevisePipeline | ActivatePipeline
+@quick_init
+@dataclass(frozen=True, slots=True)
+class PausePipeline:
+    """Runs that go on are left alone; no new one starts."""
+
+    pipeline_id: str
+    reason: str
+
+
+@quick_init
+@dataclass(frozen=True, slots=True)
+class ArchivePipeline:
+    """Its history stays, and so does its id: nobody can create it again."""
+
+    pipeline_id: str
+    reason: str
+
+
+PipelineCommand = (
+    CreatePipeline | RevisePipeline | ActivatePipeline | PausePipeline | ArchivePipeline
+)
 
 
 # ── decide ───────────────────────────────────────────────────────────────────────────────
@@ -153,12 +206,17 @@ def decide(command: PipelineCommand, state: State, facts: Facts) -> Sequence[Pip
         case CreatePipeline():
             return _create(command, state, facts)
         case RevisePipeline():
-            return _revise(command, _existing(command.pipeline_id, state), facts)
+            return _revise(command, _kept(command.pipeline_id, state, "revised"), facts)
         case ActivatePipeline():
-            pipeline = _existing(command.pipeline_id, state)
-            if pipeline.status is Status.ACTIVE:
+            if _kept(command.pipeline_id, state, "activated").status is Status.ACTIVE:
                 return ()
             return (PipelineActivated(command.pipeline_id, facts.actor, facts.at, command.reason),)
+        case PausePipeline():
+            return _pause(command, _kept(command.pipeline_id, state, "paused"), facts)
+        case ArchivePipeline():
+            if _existing(command.pipeline_id, state).status is Status.ARCHIVED:
+                return ()
+            return (PipelineArchived(command.pipeline_id, facts.actor, facts.at, command.reason),)
         case _:
             assert_never(command)
 
@@ -210,6 +268,32 @@ def _revise(command: RevisePipeline, state: Pipeline, facts: Facts) -> Sequence[
             definition=command.definition,
         ),
     )
+
+
+def _pause(command: PausePipeline, state: Pipeline, facts: Facts) -> Sequence[PipelineEvent]:
+    if state.status is Status.PAUSED:
+        return ()
+    if state.status is not Status.ACTIVE:
+        raise Refused(
+            "pipeline.not_active",
+            f"pipeline {command.pipeline_id!r} is {state.status.value}; "
+            "only an active pipeline can be paused; nothing runs it now",
+            pipeline_id=command.pipeline_id,
+        )
+    return (PipelinePaused(command.pipeline_id, facts.actor, facts.at, command.reason),)
+
+
+def _kept(pipeline_id: str, state: State, what: str) -> Pipeline:
+    """The pipeline, unless it is archived: then it cannot be what is asked."""
+    pipeline = _existing(pipeline_id, state)
+    if pipeline.status is Status.ARCHIVED:
+        raise Refused(
+            "pipeline.archived",
+            f"pipeline {pipeline_id!r} is archived and cannot be {what}; "
+            "create another one under a new id",
+            pipeline_id=pipeline_id,
+        )
+    return pipeline
 
 
 def _existing(pipeline_id: str, state: State) -> Pipeline:

@@ -1,4 +1,4 @@
-"""`flexcore pipeline`: create, revise, activate, get, list, execute."""
+"""`flexcore pipeline`: create, revise, activate, pause, archive, get, list, execute."""
 
 import json
 import sys
@@ -62,8 +62,40 @@ def activate(
     reason
         why, for the history
     """
+    _ask(pipeline_id, "activate", reason, common, write)
+
+
+@app.command
+def pause(
+    pipeline_id: str, *, reason: str = "", common: Common = COMMON, write: Write = WRITE
+) -> None:
+    """Pause a pipeline: no new run starts, those that go on are left alone.
+
+    Parameters
+    ----------
+    reason
+        why, for the history
+    """
+    _ask(pipeline_id, "pause", reason, common, write)
+
+
+@app.command
+def archive(
+    pipeline_id: str, *, reason: str = "", common: Common = COMMON, write: Write = WRITE
+) -> None:
+    """Archive a pipeline for good; its history and its id stay.
+
+    Parameters
+    ----------
+    reason
+        why, for the history
+    """
+    _ask(pipeline_id, "archive", reason, common, write)
+
+
+def _ask(pipeline_id: str, what: str, reason: str, common: Common, write: Write) -> None:
     with connected(places.api_url(common)) as client:
-        path = f"{_path(pipeline_id)}/activate"
+        path = f"{_path(pipeline_id)}/{what}"
         made = Api(client).write("POST", path, {"reason": reason}, write)
     show(made.body, PIPELINE, common.output)
 

@@ -1,4 +1,4 @@
-"""Routes of pipelines: POST, PUT, activate → commands; GET → queries."""
+"""Routes of pipelines: POST, PUT, DELETE → commands; GET → queries."""
 
 from typing import Annotated, Literal
 
@@ -64,8 +64,30 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         body: shapes.Reason | None = None,
     ) -> Response:
         """Activate a pipeline, so that it can be executed."""
-        reason = "" if body is None else body.reason
-        return written_response(await service.activate(pipeline_id, reason, how), 200)
+        return written_response(await service.activate(pipeline_id, _reason(body), how), 200)
+
+    @router.post("/{pipeline_id}/pause", response_model=shapes.Pipeline)
+    async def pause(
+        pipeline_id: str,
+        how: Annotated[Asked, Depends(asked)],
+        body: shapes.Reason | None = None,
+    ) -> Response:
+        """Pause a pipeline: no new run starts, those that go on are left alone."""
+        return written_response(await service.pause(pipeline_id, _reason(body), how), 200)
+
+    @router.post("/{pipeline_id}/archive", response_model=shapes.Pipeline)
+    async def archive(
+        pipeline_id: str,
+        how: Annotated[Asked, Depends(asked)],
+        body: shapes.Reason | None = None,
+    ) -> Response:
+        """Archive a pipeline for good; its history and its id stay."""
+        return written_response(await service.archive(pipeline_id, _reason(body), how), 200)
+
+    @router.delete("/{pipeline_id}", response_model=shapes.Pipeline)
+    async def delete(pipeline_id: str, how: Annotated[Asked, Depends(asked)]) -> Response:
+        """Archive a pipeline for good, as `POST /archive` does."""
+        return written_response(await service.archive(pipeline_id, "", how), 200)
 
     @router.get("/{pipeline_id}", response_model=shapes.Pipeline)
     async def get(
@@ -88,3 +110,7 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         return page_response(await service.find(by, matching, fresh))
 
     return router
+
+
+def _reason(body: shapes.Reason | None) -> str:
+    return "" if body is None else body.reason

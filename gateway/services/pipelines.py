@@ -1,9 +1,16 @@
-"""PipelineService: create, revise, activate, get, list."""
+"""PipelineService: create, revise, activate, pause, archive, get, list."""
 
 from dataclasses import replace
 from typing import Any
 
-from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, RevisePipeline
+from domain.pipeline.pipeline import (
+    ActivatePipeline,
+    ArchivePipeline,
+    CreatePipeline,
+    PausePipeline,
+    PipelineCommand,
+    RevisePipeline,
+)
 from gateway.pipeline_file import PipelineIn
 from gateway.services.asked import Asked, Caller, Freshness
 from gateway.services.commands import CommandService
@@ -37,9 +44,19 @@ class PipelineService:
         return await self._written(pipeline_id, command, asked)
 
     async def activate(self, pipeline_id: str, reason: str, asked: Asked) -> Written:
-        """Raises NotFound. An active pipeline stays as it is."""
+        """Raises NotFound, Refused where it is archived. An active pipeline stays as it is."""
         aggregate_id = asked.caller.new_id(CONTEXT, pipeline_id)
         return await self._written(pipeline_id, ActivatePipeline(aggregate_id, reason), asked)
+
+    async def pause(self, pipeline_id: str, reason: str, asked: Asked) -> Written:
+        """Raises NotFound, Refused where it is not active. A paused pipeline stays as it is."""
+        aggregate_id = asked.caller.new_id(CONTEXT, pipeline_id)
+        return await self._written(pipeline_id, PausePipeline(aggregate_id, reason), asked)
+
+    async def archive(self, pipeline_id: str, reason: str, asked: Asked) -> Written:
+        """Raises NotFound. An archived pipeline stays as it is."""
+        aggregate_id = asked.caller.new_id(CONTEXT, pipeline_id)
+        return await self._written(pipeline_id, ArchivePipeline(aggregate_id, reason), asked)
 
     async def get(
         self, caller: Caller, pipeline_id: str, freshness: Freshness | None = None
@@ -57,12 +74,7 @@ class PipelineService:
         found: Page = await self._read_model.ask(replace(query, tenant=caller.tenant), freshness)
         return found
 
-    async def _written(
-        self,
-        pipeline_id: str,
-        command: CreatePipeline | RevisePipeline | ActivatePipeline,
-        asked: Asked,
-    ) -> Written:
+    async def _written(self, pipeline_id: str, command: PipelineCommand, asked: Asked) -> Written:
         answer = await self._commands.send(CONTEXT, command.pipeline_id, command, asked)
         query = PipelineById(tenant=asked.caller.tenant, pipeline_id=pipeline_id)
         return await self._read_model.written(answer, query, asked.wait_s)

@@ -52,6 +52,24 @@ def test_a_file_that_is_not_there_is_3(flexcore: Served, tmp_path: Path) -> None
     assert ran.err.startswith("error[file.not_found]: ")
 
 
+def test_a_pipeline_is_paused_and_archived_and_what_that_rules_out_is_7(flexcore: Served) -> None:
+    create(flexcore.stack)
+    activate(flexcore.stack)
+
+    paused = flexcore.run("pipeline", "pause", "weather", "--reason", "source down", "-o", "json")
+    executed = flexcore.run("pipeline", "execute", "weather")
+    archived = flexcore.run("pipeline", "archive", "weather", "-o", "json")
+    activated = flexcore.run("pipeline", "activate", "weather")
+
+    assert json.loads(paused.out)["status"] == "paused"
+    assert (executed.code, archived.code) == (7, 0)
+    assert json.loads(archived.out)["status"] == "archived"
+    assert (activated.code, activated.err.splitlines()[0]) == (
+        7,
+        "error[pipeline.archived]: pipeline 'weather' is archived and cannot be activated",
+    )
+
+
 def test_a_version_conflict_is_4(flexcore: Served) -> None:
     create(flexcore.stack)
 

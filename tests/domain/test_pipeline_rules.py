@@ -1,4 +1,4 @@
-"""Pipeline: CreatePipeline → Draft ── ActivatePipeline → Active; RevisePipeline keeps the status."""
+"""Pipeline: draft, active, paused, archived; RevisePipeline keeps the status."""
 
 from dataclasses import replace
 
@@ -12,10 +12,16 @@ from domain.pipeline.pipeline import (
     PIPELINE,
     Absent,
     ActivatePipeline,
+    ArchivePipeline,
     CreatePipeline,
+    PausePipeline,
     Pipeline,
     PipelineActivated,
+    PipelineArchived,
+    PipelineCommand,
     PipelineCreated,
+    PipelineEvent,
+    PipelinePaused,
     PipelineRevised,
     RevisePipeline,
     Status,
@@ -27,6 +33,10 @@ CREATE = CreatePipeline("p1", "Weather", "by month", ONE)
 CREATED = PipelineCreated("p1", 1, ONE.content_hash(), "Weather", "ada", NOON, "by month", ONE)
 ACTIVATE = ActivatePipeline("p1", "it is time")
 ACTIVATED = PipelineActivated("p1", "ada", NOON, "it is time")
+PAUSE = PausePipeline("p1", "the source is down")
+PAUSED = PipelinePaused("p1", "ada", NOON, "the source is down")
+ARCHIVE = ArchivePipeline("p1", "replaced")
+ARCHIVED = PipelineArchived("p1", "ada", NOON, "replaced")
 REVISE = RevisePipeline("p1", "Weather", "by month", CHAIN)
 REVISED = PipelineRevised("p1", 2, CHAIN.content_hash(), "Weather", "ada", NOON, "by month", CHAIN)
 
@@ -165,6 +175,61 @@ def test_activating_an_active_pipeline_changes_nothing() -> None:
 
 def test_what_is_not_there_cannot_be_activated() -> None:
     given(PIPELINE).when(ACTIVATE).then_refused("pipeline.not_found")
+
+
+# ── pause ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_active_pipeline_is_paused_and_activated_again() -> None:
+    given(PIPELINE, CREATED, ACTIVATED).when(PAUSE).then(PAUSED)
+    given(PIPELINE, CREATED, ACTIVATED, PAUSED).when(ACTIVATE).then(ACTIVATED)
+
+
+def test_pausing_a_paused_pipeline_changes_nothing() -> None:
+    given(PIPELINE, CREATED, ACTIVATED, PAUSED).when(PAUSE).then_nothing()
+
+
+def test_a_draft_cannot_be_paused() -> None:
+    error = given(PIPELINE, CREATED).when(PAUSE).then_refused("pipeline.not_active")
+    assert error.message == (
+        "pipeline 'p1' is draft; only an active pipeline can be paused; nothing runs it now"
+    )
+
+
+def test_a_paused_pipeline_is_pinned_as_not_active_and_may_be_revised() -> None:
+    assert given(PIPELINE, CREATED, ACTIVATED, PAUSED).state.pinned().active is False
+    assert given(PIPELINE, CREATED, ACTIVATED, PAUSED, REVISED).state.status is Status.PAUSED
+
+
+# ── archive ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("history", [(), (ACTIVATED,), (ACTIVATED, PAUSED)])
+def test_a_pipeline_is_archived_from_any_status(history: tuple[PipelineEvent, ...]) -> None:
+    given(PIPELINE, CREATED, *history).when(ARCHIVE).then(ARCHIVED)
+
+
+def test_archiving_an_archived_pipeline_changes_nothing() -> None:
+    given(PIPELINE, CREATED, ARCHIVED).when(ARCHIVE).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("command", "what"), [(ACTIVATE, "activated"), (PAUSE, "paused"), (REVISE, "revised")]
+)
+def test_an_archived_pipeline_does_not_come_back(command: PipelineCommand, what: str) -> None:
+    error = given(PIPELINE, CREATED, ARCHIVED).when(command).then_refused("pipeline.archived")
+    assert error.message == (
+        f"pipeline 'p1' is archived and cannot be {what}; create another one under a new id"
+    )
+
+
+def test_the_id_of_an_archived_pipeline_stays_taken() -> None:
+    given(PIPELINE, CREATED, ARCHIVED).when(CREATE).then_refused("pipeline.already_exists")
+
+
+@pytest.mark.parametrize("command", [PAUSE, ARCHIVE])
+def test_what_is_not_there_is_neither_paused_nor_archived(command: PipelineCommand) -> None:
+    given(PIPELINE).when(command).then_refused("pipeline.not_found")
 
 
 # ── state ────────────────────────────────────────────────────────────────────────────────

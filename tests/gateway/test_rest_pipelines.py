@@ -119,6 +119,30 @@ def test_activating_twice_changes_nothing_and_is_no_error(stack: MemoryStack) ->
     assert again.headers["ETag"] == '"2"'
 
 
+def test_pausing_and_archiving_are_shown_and_stop_new_runs(stack: MemoryStack) -> None:
+    create(stack)
+    stack.client.post("/v1/pipelines/weather/activate")
+
+    paused = stack.client.post("/v1/pipelines/weather/pause", json={"reason": "source down"})
+    refused = stack.client.post("/v1/pipelines/weather/executions", json={})
+    archived = stack.client.post("/v1/pipelines/weather/archive")
+    again = stack.client.post("/v1/pipelines/weather/activate")
+
+    assert (paused.status_code, paused.json()["status"]) == (200, "paused")
+    assert (refused.status_code, refused.json()["code"]) == (409, "pipeline.not_active")
+    assert (archived.status_code, archived.json()["status"]) == (200, "archived")
+    assert (again.status_code, again.json()["code"]) == (409, "pipeline.archived")
+
+
+def test_deleting_a_pipeline_archives_it(stack: MemoryStack) -> None:
+    create(stack)
+
+    answer = stack.client.delete("/v1/pipelines/weather")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "archived")
+    assert answer.headers["ETag"] == '"2"'
+
+
 def test_late_read_model_leaves_the_outcome_as_the_answer(stack: MemoryStack) -> None:
     stack.reads.late = True
 
