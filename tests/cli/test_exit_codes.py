@@ -53,7 +53,6 @@ def test_a_file_that_is_not_there_is_3(flexcore: Served, tmp_path: Path) -> None
 
 
 def test_a_pipeline_is_paused_and_archived_and_what_that_rules_out_is_7(flexcore: Served) -> None:
-    create(flexcore.stack)
     activate(flexcore.stack)
 
     paused = flexcore.run("pipeline", "pause", "weather", "--reason", "source down", "-o", "json")
