@@ -13,33 +13,36 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
 import structlog
 
+from agents.due import Deadline, Deadlines, DueStep, due_step, is_current
+from agents.variables import variables_of
 from domain.contexts import CONTEXTS
-from domain.execution.execution import EXECUTION, Running, Scheduled, Succeeded
+from domain.execution.execution import EXECUTION
 from domain.execution.messages import (
     CompleteStep,
-    ExecutionCompleted,
-    ExecutionFailed,
+    ExecutionStarted,
+    ExpireExecution,
     FailStep,
     PipelineStepCompleted,
     PipelineStepFailed,
     PipelineStepScheduled,
     RedeliverStep,
+    SkipStep,
 )
+from domain.execution.state import Ended, Running, Scheduled
 from plugins.expressions import ExpressionError
 from plugins.step_call import Failed, StepCall, StepResult
 from plugins.step_call import Succeeded as StepSucceeded
-from plugins.templates import render
+from plugins.templates import holds, render
 from schemas.codec import Codec
 from streams.exit_codes import EXIT_STUCK
-from streams.records import DEFAULT_TENANT, NAMESPACE, text
+from streams.records import DEFAULT_TENANT, NAMESPACE
 from streams.states import folded
 from streams.stream_index import StreamIndex
 from streams.topics import partition_of
@@ -60,28 +63,9 @@ class Runner(Protocol):
 
     def submit(self, call: StepCall, on_done: Callable[[StepResult], None]) -> None: ...
 
+    def stop(self, concerned: Callable[[str], bool]) -> None: ...
+
     def cancel(self, concerned: Callable[[str], bool]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Due:
-    """A step that waits for its time or for room; ordered by time.
-
-    An orphan was scheduled for a worker that is gone: it is delivered anew before it starts.
-    """
-
-    at: datetime
-    execution_id: str
-    step_id: str
-    attempt: int
-    delivery: int
-    cause: str
-    correlation: str
-    orphan: bool = False
-
-    @property
-    def key(self) -> str:
-        return f"{self.execution_id}/{self.step_id}/{self.attempt}"
 
 
 class Engine:
@@ -106,8 +90,9 @@ class Engine:
         self._in_flight = in_flight
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._runs: dict[str, Any] = {}
-        self._due: list[_Due] = []
-        self._running: dict[str, _Due] = {}
+        self._due: list[DueStep] = []
+        self._deadlines = Deadlines()
+        self._running: dict[str, DueStep] = {}
         self._ended = threading.Event()
 
     @property
@@ -165,10 +150,15 @@ class Engine:
             pass
         while self._due and self._due[0].at <= now and len(self._running) < self._in_flight:
             self._start(heapq.heappop(self._due))
+        for deadline in self._deadlines.over(now):
+            self._expire(deadline)
 
     def next_due(self) -> datetime | None:
-        """When the next step may start; `None` while there is none, or no room."""
-        return self._due[0].at if self._due and len(self._running) < self._in_flight else None
+        """When there is something to do next: a step to start where there is room, a run to end."""
+        times = self._deadlines.first
+        if len(self._running) < self._in_flight:
+            times += [one.at for one in self._due[:1]]
+        return min(times, default=None)
 
     def _take(self, events: Sequence[NewEvent]) -> None:
         for new in events:
@@ -176,13 +166,15 @@ class Engine:
             self._fold(new.aggregate_id, event)
             if isinstance(event, PipelineStepScheduled):
                 step = Scheduled(event.attempt, event.delivery, event.due_at)
-                due = _due(new.aggregate_id, event.step_id, step, dict(new.headers))
+                due = due_step(new.aggregate_id, event.step_id, step, dict(new.headers))
                 if self._release(due.key):
                     self._start(due)
                 else:
                     heapq.heappush(self._due, due)
             elif isinstance(event, PipelineStepCompleted | PipelineStepFailed):
                 self._release(f"{new.aggregate_id}/{event.step_id}/{event.attempt}")
+            elif isinstance(event, ExecutionStarted):
+                self._deadlines.watch(new.aggregate_id, event.deadline_at, dict(new.headers))
 
     def _release(self, key: str) -> bool:
         """Free the place that an orphan holds until its new delivery is decided."""
@@ -194,25 +186,41 @@ class Engine:
 
     def _fold(self, execution_id: str, event: Any) -> None:
         state = EXECUTION.evolve(self._runs.get(execution_id, EXECUTION.initial), event)
-        if isinstance(event, ExecutionCompleted | ExecutionFailed):
+        if isinstance(state, Ended):
             self._runs.pop(execution_id, None)
-            self._cancel(lambda due: due.execution_id == execution_id)
+            self._deadlines.purge(self._runs)
+            keys = self._forget(lambda due: due.execution_id == execution_id)
+            if keys:
+                # Nobody else runs them, so they may take a moment to end well.
+                self._runner.stop(keys.__contains__)
         else:
             self._runs[execution_id] = state
 
-    def _start(self, due: _Due) -> None:
+    def _expire(self, deadline: Deadline) -> None:
+        if isinstance(self._runs.get(deadline.execution_id), Running):
+            log.info("deadline_exceeded", execution_id=deadline.execution_id)
+            command = ExpireExecution(deadline.execution_id)
+            self._tell(deadline, f"{deadline.execution_id}/expire", command)
+
+    def _start(self, due: DueStep) -> None:
         state = self._runs.get(due.execution_id)
-        if not isinstance(state, Running) or not _is_current(due, state):
+        if not isinstance(state, Running) or not is_current(due, state):
             return
         self._running[due.key] = due
         if due.orphan:
             log.warning("step_redelivered", key=due.key, delivery=due.delivery)
             command = RedeliverStep(due.execution_id, due.step_id, due.attempt, due.delivery)
-            self._tell(due, f"redeliver/{due.delivery}", command)
+            self._tell(due, f"{due.key}/redeliver/{due.delivery}", command)
             return
         step = next(step for step in state.definition.steps if step.id == due.step_id)
+        variables = variables_of(state)
         try:
-            config = render(orjson.loads(step.with_json), {"steps": _outputs(state)})
+            if step.when is not None and not holds(step.when, variables):
+                del self._running[due.key]
+                skip = SkipStep(due.execution_id, due.step_id, due.attempt)
+                self._tell(due, f"{due.key}/skip", skip)
+                return
+            config = render(orjson.loads(step.with_json), variables)
         except ExpressionError as error:
             self._finish(due, Failed("step.invalid_template", str(error), 0.0, retryable=False))
             return
@@ -220,17 +228,17 @@ class Engine:
         call = StepCall(due.key, step.uses, config, step.timeout_s, DEFAULT_TENANT)
         self._runner.submit(call, lambda result: self._done(due, result))
 
-    def _done(self, due: _Due, result: StepResult) -> None:
+    def _done(self, due: DueStep, result: StepResult) -> None:
         self._inbox.put(lambda: self._finish(due, result))
 
-    def _finish(self, due: _Due, result: StepResult) -> None:
+    def _finish(self, due: DueStep, result: StepResult) -> None:
         if self._running.get(due.key) is not due:
             return
         del self._running[due.key]
         if isinstance(result, StepSucceeded):
             self._tell(
                 due,
-                "complete",
+                f"{due.key}/complete",
                 CompleteStep(
                     execution_id=due.execution_id,
                     step_id=due.step_id,
@@ -242,7 +250,7 @@ class Engine:
         else:
             self._tell(
                 due,
-                "fail",
+                f"{due.key}/fail",
                 FailStep(
                     execution_id=due.execution_id,
                     step_id=due.step_id,
@@ -253,8 +261,9 @@ class Engine:
                 ),
             )
 
-    def _tell(self, due: _Due, kind: str, command: Any) -> None:
-        command_id = uuid.uuid5(NAMESPACE, f"{due.key}/{kind}")
+    def _tell(self, due: DueStep | Deadline, name: str, command: Any) -> None:
+        """Send a command; one of the same name has the same id."""
+        command_id = uuid.uuid5(NAMESPACE, name)
         partition = partition_of(due.execution_id, self._partitions)
         self._send(
             [
@@ -277,6 +286,7 @@ class Engine:
         active = [run for partition in numbers for run in self._index.active(partition)]
         # A run may also have ended in a commit that nobody told us of: its steps hold no place.
         self._runs = {run: self._runs[run] for run in active if run in self._runs}
+        self._deadlines = Deadlines()
         self._cancel(lambda due: due.execution_id not in self._runs)
         for execution_id in active:
             self._recover(execution_id)
@@ -287,61 +297,30 @@ class Engine:
         if not isinstance(state, Running):
             return
         # Another worker may have gone on with this run while we were away.
-        self._cancel(lambda due: due.execution_id == execution_id and not _is_current(due, state))
+        self._cancel(lambda due: due.execution_id == execution_id and not is_current(due, state))
         known = {due.key for due in (*self._due, *self._running.values())}
         last = self._index.event(CONTEXT, execution_id, version)
         headers = {} if last is None else dict(last.headers)
+        self._deadlines.watch(execution_id, state.deadline_at, headers)
         for step_id, step in state.steps.items():
             if isinstance(step, Scheduled):
-                due = _due(
+                due = due_step(
                     execution_id, step_id, step, headers, orphan=step.due_at <= datetime.now(UTC)
                 )
                 if due.key not in known:
                     heapq.heappush(self._due, due)
 
-    def _cancel(self, concerned: Callable[[_Due], bool]) -> None:
-        """Stop steps; none of them answers after this."""
+    def _cancel(self, concerned: Callable[[DueStep], bool]) -> None:
+        """End steps at once: when this returns none of them runs, whoever may run them next."""
+        keys = self._forget(concerned)
+        if keys:
+            self._runner.cancel(keys.__contains__)
+
+    def _forget(self, concerned: Callable[[DueStep], bool]) -> frozenset[str]:
+        """Wait for no answer of these steps; returns the keys of those that run."""
         self._due = [due for due in self._due if not concerned(due)]
         heapq.heapify(self._due)
-        keys = {key for key, due in self._running.items() if concerned(due)}
+        keys = frozenset(key for key, due in self._running.items() if concerned(due))
         for key in keys:
             del self._running[key]
-        if keys:
-            self._runner.cancel(lambda key: key in keys)
-
-
-def _due(
-    execution_id: str,
-    step_id: str,
-    step: Scheduled,
-    headers: Mapping[str, bytes],
-    *,
-    orphan: bool = False,
-) -> _Due:
-    return _Due(
-        at=step.due_at,
-        execution_id=execution_id,
-        step_id=step_id,
-        attempt=step.attempt,
-        delivery=step.delivery,
-        cause=text(headers, "ce_id"),
-        correlation=text(headers, "ce_correlationid"),
-        orphan=orphan,
-    )
-
-
-def _is_current(due: _Due, state: Running) -> bool:
-    """Whether the run still waits for just this delivery."""
-    step = state.steps.get(due.step_id)
-    return isinstance(step, Scheduled) and (step.attempt, step.delivery) == (
-        due.attempt,
-        due.delivery,
-    )
-
-
-def _outputs(state: Running) -> dict[str, Any]:
-    return {
-        step_id: {"output": orjson.loads(step.output_json)}
-        for step_id, step in state.steps.items()
-        if isinstance(step, Succeeded)
-    }
+        return keys

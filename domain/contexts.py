@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from domain.decider import Decider
-from domain.execution.execution import EXECUTION, Ended, Running
-from domain.execution.messages import ExecutePipeline, ExecutionEvent, InternalCommand
+from domain.execution.execution import EXECUTION
+from domain.execution.messages import (
+    CancelExecution,
+    ExecutePipeline,
+    ExecutionEvent,
+    InternalCommand,
+)
+from domain.execution.state import Ended, Running
 from domain.pipeline.pipeline import PIPELINE, Pipeline, PipelineCommand, PipelineEvent
 
 
@@ -40,7 +46,7 @@ CONTEXTS: dict[str, Context] = {
         aggregate="Execution",
         id_field="execution_id",
         decider=EXECUTION,
-        commands=(ExecutePipeline,),
+        commands=(ExecutePipeline, CancelExecution),
         events=get_args(ExecutionEvent),
         states=(Running, Ended),
         internal=get_args(InternalCommand),

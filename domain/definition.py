@@ -86,6 +86,13 @@ class Definition:
         return found
 
     @cached_property
+    def in_order(self) -> Sequence[Step]:
+        """The steps such that each comes after its needs. Raises CycleError."""
+        by_id = {step.id: step for step in self.steps}
+        order = TopologicalSorter({step.id: step.needs for step in self.steps}).static_order()
+        return [by_id[step_id] for step_id in order]
+
+    @cached_property
     def _content_hash(self) -> str:
         text = _CANONICAL.encode([_plain(step) for step in self.steps])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -138,15 +145,6 @@ def problems(definition: Definition) -> Iterator[str]:
     cycle = _cycle(definition)
     if cycle:
         yield f"the steps wait for each other: {' → '.join(cycle)}"
-
-
-def unsupported(definition: Definition) -> Iterator[str]:
-    """What the definition asks for that this release does not run."""
-    for step in definition.steps:
-        if step.when is not None:
-            yield f"step {step.id!r}: `when` is not supported by this release"
-        if step.on_error is not OnError.FAIL:
-            yield f"step {step.id!r}: `on_error: continue` is not supported by this release"
 
 
 def _step_problems(step: Step, known: set[str]) -> Iterator[str]:

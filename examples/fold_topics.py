@@ -14,7 +14,9 @@ FOLD = {  # event: the status it leads to, and what it sets (=: from a field of 
     "PipelineStepScheduled": "scheduled attempt started_at=due_at",
     "PipelineStepCompleted": "succeeded ended_at=at duration_s output=output_json error",
     "PipelineStepFailed": "failed ended_at=at duration_s error",
+    "PipelineStepSkipped": "skipped ended_at=at",
     "ExecutionCompleted": "succeeded ended_at=at output=output_json",
+    "ExecutionCancelled": "cancelled ended_at=at error",
     "ExecutionFailed": "failed ended_at=at error",
 }
 bootstrap, registry, run_id = sys.argv[1:]

@@ -89,15 +89,26 @@ class PluginHost:
         """Kill the steps whose key is concerned; when this returns they run and answer no more."""
         with self._delivering:
             with self._state:
-                self._queue = deque(job for job in self._queue if not concerned(job.call.key))
-                self._done = deque(entry for entry in self._done if not concerned(entry[0].key))
-                seats = [s for s in self._pool.seats if s.job and concerned(s.job.call.key)]
+                self._drop_waiting(concerned)
+                seats = self._concerned(concerned)
                 for seat in seats:
                     seat.cancelled = True
             for seat in seats:
                 seat.retire()
             with self._state:
                 self._wake()
+
+    def stop(self, concerned: Callable[[str], bool]) -> None:
+        """Ask the steps whose key is concerned to end, and kill them where they do not within seconds.
+
+        They answer no more, but may still run for a moment when this returns.
+        """
+        with self._delivering, self._state:
+            self._drop_waiting(concerned)
+            now = time.monotonic()
+            for seat in self._concerned(concerned):
+                seat.stop(now)
+            self._wake()
 
     def close(self) -> None:
         """Kill every step and end the pool; nothing is called afterwards."""
@@ -111,6 +122,13 @@ class PluginHost:
         """Process ids of the children, for status pages and tests."""
         with self._state:
             return [seat.process.pid for seat in self._pool.seats]
+
+    def _drop_waiting(self, concerned: Callable[[str], bool]) -> None:
+        self._queue = deque(job for job in self._queue if not concerned(job.call.key))
+        self._done = deque(entry for entry in self._done if not concerned(entry[0].key))
+
+    def _concerned(self, concerned: Callable[[str], bool]) -> list[Seat]:
+        return [s for s in self._pool.seats if s.job and concerned(s.job.call.key)]
 
     def _job(self, call: StepCall, on_done: Done) -> Job | Failed:
         if not self.known(call.uses):

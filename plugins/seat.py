@@ -104,6 +104,11 @@ class Seat:
             self.process.terminate()
         return None
 
+    def stop(self, now: float) -> None:
+        """Have the child end as at its deadline; its call has no result."""
+        self.cancelled = True
+        self._deadline = min(self._deadline, now)
+
     def retire(self) -> None:
         """End the child, whatever it does."""
         self.retired = True

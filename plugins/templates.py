@@ -1,7 +1,7 @@
-"""Templates in a step's `with`: `${{ expression }}` inside its JSON texts.
+"""Templates in a step's `with`: `${{ expression }}` inside its JSON texts; conditions in its `when`.
 
 `"${{ steps.read.output.rows }}"` alone yields the value itself, inside other text its text.
-An expression there may use `steps.<id>.output…` of steps it needs, and cannot contain `}}`.
+An expression may use what its run knows (`ROOTS`); one in a template cannot contain `}}`.
 """
 
 import json
@@ -20,7 +20,10 @@ from plugins.expressions import (
     tokens_of,
 )
 
-ROOTS = frozenset({"steps"})
+ROOTS = frozenset({"steps", "input", "execution"})
+"""What became of the steps that are needed, the input of the run, and the run itself."""
+STEP_MEMBERS = ("output", "status", "error")
+EXECUTION_MEMBERS = ("id", "pipeline_id", "revision", "started_at")
 MAX_DEPTH = 32
 """Nested lists and maps in a `with`; deeper ones exhaust Python's stack before they say anything."""
 
@@ -28,15 +31,35 @@ _TEMPLATE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
 
 def expression_problems(definition: Definition) -> list[str]:
-    """What is wrong with the templates of all steps, `step 'x': …` each; empty when nothing is."""
+    """What is wrong with the expressions of all steps, `step 'x': …` each; empty when nothing is."""
     needs = {step.id: step.needs for step in definition.steps}
     found: list[str] = []
     for step in definition.steps:
-        problems = template_problems(step.with_json)
+        problems = template_problems(step.with_json) + condition_problems(step.when)
         if not problems:
-            unneeded = references(step.with_json) - _before(step.id, needs)
+            used = references(step.with_json) | condition_references(step.when)
+            unneeded = used - _before(step.id, needs)
             problems = [f"uses steps.{other} but does not need it" for other in sorted(unneeded)]
         found += [f"step '{step.id}': {one}" for one in problems]
+    return found
+
+
+def condition_problems(when: str | None) -> list[str]:
+    """What is wrong with a condition; empty when nothing is, and where there is none."""
+    found = None if when is None else _expression_problem(when)
+    return [] if found is None else [f"when: {found}"]
+
+
+def condition_references(when: str | None) -> set[str]:
+    """Ids of the steps that a condition names; raises `ExpressionError` for a wrong one."""
+    return set() if when is None else set(_steps_in(tokens_of(when)))
+
+
+def holds(when: str, variables: Mapping[str, object]) -> bool:
+    """Whether a condition is true; raises `ExpressionError`, also where it is no truth at all."""
+    found = evaluate(when, _narrowed(tokens_of(when), variables))
+    if not isinstance(found, bool):
+        raise ExpressionError(f"when: must be true or false, and is {_as_text(found)[:50]}")
     return found
 
 
@@ -117,12 +140,13 @@ def _follow(path: Sequence[str | int], variables: Mapping[str, object]) -> objec
 
 
 def _narrowed(tokens: Sequence[Token], variables: Mapping[str, object]) -> dict[str, object]:
-    """Only the outputs that are named: each value given to CEL is copied into it."""
-    steps = variables.get("steps")
-    if not isinstance(steps, Mapping):
-        return {}
-    named = set(_steps_in(tokens))
-    return {"steps": {id: output for id, output in steps.items() if id in named}}
+    """Only what is named: each value given to CEL is copied into it."""
+    found = {name: value for name, value in variables.items() if _roots(tokens, name)}
+    if "steps" in found:
+        named = set(_steps_in(tokens))
+        steps = cast(Mapping[str, object], found["steps"])
+        found["steps"] = {id: step for id, step in steps.items() if id in named}
+    return found
 
 
 def _problems(value: object, place: str, depth: int) -> Iterator[str]:
@@ -146,30 +170,51 @@ def _text_problems(text: str) -> Iterator[str]:
     if "${{" in _TEMPLATE.sub("", text):
         yield "a template without its end; write ${{ expression }}"
     for expression in _TEMPLATE.findall(text):
-        found = problem(expression.strip(), ROOTS) or _step_problem(tokens_of(expression.strip()))
+        found = _expression_problem(expression.strip())
         if found is not None:
             yield f"${{{{{expression}}}}}: {found}"
 
 
+def _expression_problem(expression: str) -> str | None:
+    found = problem(expression, ROOTS)
+    if found is not None:
+        return found
+    tokens = tokens_of(expression)
+    return _step_problem(tokens) or _execution_problem(tokens)
+
+
 def _step_problem(tokens: Sequence[Token]) -> str | None:
-    for index in _step_roots(tokens):
+    for index in _roots(tokens, "steps"):
         words = [token.text for token in tokens[index : index + 5]]
-        if len(words) < 5 or words[1] != "." or words[3:] != [".", "output"]:
-            column = tokens[index].column
-            return f"column {column}: only steps.<id>.output can be used, as steps.read.output.rows"
+        if len(words) < 5 or words[1] != "." or words[3] != "." or words[4] not in STEP_MEMBERS:
+            return (
+                f"column {tokens[index].column}: only steps.<id>.output, .status and .error can be "
+                "used, as steps.read.output.rows"
+            )
+    return None
+
+
+def _execution_problem(tokens: Sequence[Token]) -> str | None:
+    for index in _roots(tokens, "execution"):
+        words = [token.text for token in tokens[index : index + 3]]
+        if len(words) < 3 or words[1] != "." or words[2] not in EXECUTION_MEMBERS:
+            known = ", ".join(EXECUTION_MEMBERS)
+            return f"column {tokens[index].column}: execution has {known}, and nothing else"
     return None
 
 
 def _steps_in(tokens: Sequence[Token]) -> list[str]:
-    return [tokens[index + 2].text for index in _step_roots(tokens) if index + 2 < len(tokens)]
+    found = _roots(tokens, "steps")
+    return [tokens[index + 2].text for index in found if index + 2 < len(tokens)]
 
 
-def _step_roots(tokens: Sequence[Token]) -> list[int]:
+def _roots(tokens: Sequence[Token], name: str) -> list[int]:
+    """Where a variable of this name is used, and no member of another value."""
     return [
         index
         for index, token in enumerate(tokens)
         if token.kind == "name"
-        and token.text == "steps"
+        and token.text == name
         and (index == 0 or tokens[index - 1].text != ".")
     ]
 

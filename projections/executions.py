@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.contexts import CONTEXTS
 from domain.errors import NotFound
 from domain.execution.messages import (
+    ExecutionCancelled,
     ExecutionCompleted,
     ExecutionEvent,
     ExecutionFailed,
@@ -17,6 +18,7 @@ from domain.execution.messages import (
     PipelineStepCompleted,
     PipelineStepFailed,
     PipelineStepScheduled,
+    PipelineStepSkipped,
 )
 from projections.page import Filters, Listing, Page, read_one, read_page
 from projections.projection import Meta, Projection
@@ -88,9 +90,12 @@ def fold(row: ExecutionRow | None, event: ExecutionEvent, meta: Meta) -> Executi
         case ExecutionCompleted():
             output = json_value(event.output_json)
             return replace(row, status="succeeded", output=output, ended_at=event.at)
+        case PipelineStepSkipped():
+            return _with(row, event.step_id, lambda step: _skipped(step, event))
         case ExecutionFailed():
-            error = {**_error(event.error_code, event.error_message), "step_id": event.step_id}
-            return replace(row, status="failed", error=error, ended_at=event.at)
+            return _ended_early(row, "failed", event)
+        case ExecutionCancelled():
+            return _ended_early(row, "cancelled", event)
         case _:
             assert_never(event)
 
@@ -156,6 +161,26 @@ def _failed(step: StepRow, event: PipelineStepFailed) -> StepRow:
         duration_s=took,
         error=_error(event.error_code, event.error_message),
     )
+
+
+def _skipped(step: StepRow, event: PipelineStepSkipped) -> StepRow:
+    return replace(step, status="skipped", ended_at=event.at)
+
+
+def _ended_early(
+    row: ExecutionRow, status: str, event: ExecutionFailed | ExecutionCancelled
+) -> ExecutionRow:
+    """What had not come to an end is cancelled with the run."""
+    error = {**_error(event.error_code, event.error_message), "step_id": event.step_id}
+    steps = tuple(
+        _cancelled(step, event.at) if step.status in ("pending", "scheduled") else step
+        for step in row.steps
+    )
+    return replace(row, status=status, error=error, steps=steps, ended_at=event.at)
+
+
+def _cancelled(step: StepRow, at: datetime) -> StepRow:
+    return replace(step, status="cancelled", ended_at=step.started_at and at)
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

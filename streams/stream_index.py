@@ -28,7 +28,9 @@ HOUR_MS = 60 * 60 * 1000
 """The grain in which answers are forgotten."""
 
 _WITH_AN_END = "execution"
-_ENDS = frozenset({"flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed"})
+_ENDS = frozenset(
+    f"flexcore.execution.Execution{how}" for how in ("Completed", "Failed", "Cancelled")
+)
 
 
 def activity(last: EventRecord) -> bool | None:

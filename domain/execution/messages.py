@@ -66,6 +66,18 @@ class PipelineStepFailed:
 
 @quick_init
 @dataclass(frozen=True, slots=True)
+class PipelineStepSkipped:
+    """`reason` is `condition` where its `when` is false, `needs` where a need has no output for it."""
+
+    execution_id: str
+    step_id: str
+    at: datetime
+    pipeline_id: str
+    reason: str
+
+
+@quick_init
+@dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
     execution_id: str
     pipeline_id: str
@@ -84,13 +96,26 @@ class ExecutionFailed:
     error_message: str
 
 
+@quick_init
+@dataclass(frozen=True, slots=True)
+class ExecutionCancelled:
+    execution_id: str
+    pipeline_id: str
+    at: datetime
+    step_id: str | None
+    error_code: str
+    error_message: str
+
+
 ExecutionEvent = (
     ExecutionStarted
     | PipelineStepScheduled
     | PipelineStepCompleted
     | PipelineStepFailed
+    | PipelineStepSkipped
     | ExecutionCompleted
     | ExecutionFailed
+    | ExecutionCancelled
 )
 
 
@@ -105,6 +130,15 @@ class ExecutePipeline:
     deadline_s: float | None
     priority: int
     input_json: str
+
+
+@quick_init
+@dataclass(frozen=True, slots=True)
+class CancelExecution:
+    """Steps that run are asked to end, and ended where they do not; what they did stays done."""
+
+    execution_id: str
+    reason: str
 
 
 @quick_init
@@ -138,5 +172,22 @@ class RedeliverStep:
     delivery: int
 
 
-InternalCommand = CompleteStep | FailStep | RedeliverStep
-ExecutionCommand = ExecutePipeline | InternalCommand
+@dataclass(frozen=True, slots=True)
+class SkipStep:
+    """The step's own condition is false."""
+
+    execution_id: str
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireExecution:
+    """The run's deadline is over."""
+
+    execution_id: str
+
+
+StepAnswer = CompleteStep | FailStep | RedeliverStep | SkipStep
+InternalCommand = StepAnswer | ExpireExecution
+ExecutionCommand = ExecutePipeline | CancelExecution | InternalCommand

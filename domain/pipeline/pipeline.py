@@ -12,7 +12,7 @@ from enum import Enum
 from typing import assert_never
 
 from domain.decider import Decider, Facts
-from domain.definition import Definition, PinnedDefinition, problems, unsupported
+from domain.definition import Definition, PinnedDefinition, problems
 from domain.errors import Invalid, NotFound, Refused
 from domain.quick_init import quick_init
 
@@ -317,9 +317,6 @@ def _check(command: CreatePipeline | RevisePipeline, facts: Facts) -> None:
     wrong = definition.found_by(problems) or definition.found_by(facts.expression_problems)
     if wrong:
         raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=list(wrong))
-    missing = definition.found_by(unsupported)
-    if missing:
-        raise Invalid("pipeline.unsupported", "; ".join(missing[:20]), problems=list(missing))
 
 
 PIPELINE: Decider[PipelineCommand, PipelineEvent, State] = Decider(Absent(), decide, evolve)

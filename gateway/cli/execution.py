@@ -1,4 +1,4 @@
-"""`flexcore execution`: get, list, watch."""
+"""`flexcore execution`: get, list, watch, cancel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from cyclopts import App
 
 from gateway.cli import places
 from gateway.cli.client import Api, connected
-from gateway.cli.options import COMMON, Common
+from gateway.cli.options import COMMON, WRITE, Common, Write
 from gateway.cli.output import View, show, show_all, tell
 
 STEPS = {
@@ -32,8 +32,11 @@ EXECUTION = View(
     parts={"steps": STEPS},
 )
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
+_ENDED_AS = {"cancelled": "was cancelled"}
 
-app = App(name="execution", help="Look at runs of pipelines.", help_format="plaintext")
+app = App(
+    name="execution", help="Look at runs of pipelines, and cancel them.", help_format="plaintext"
+)
 
 
 @app.command
@@ -95,6 +98,23 @@ def watch(execution_id: str, *, common: Common = COMMON) -> int:
     return outcome_of(ended)
 
 
+@app.command
+def cancel(
+    execution_id: str, *, reason: str = "", common: Common = COMMON, write: Write = WRITE
+) -> None:
+    """Cancel a run: its steps are asked to end, and ended where they do not within seconds.
+
+    Parameters
+    ----------
+    reason
+        why, for the history
+    """
+    with connected(places.api_url(common)) as client:
+        path = f"{path_of(execution_id)}/cancel"
+        cancelled = Api(client).write("POST", path, {"reason": reason}, write)
+    show(cancelled.body, EXECUTION, common.output)
+
+
 def outcome_of(run: Mapping[str, Any], *, wait_s: float = 0.0) -> int:
     """The exit code that a run stands for; a message says what went wrong."""
     status = run.get("status")
@@ -104,7 +124,8 @@ def outcome_of(run: Mapping[str, Any], *, wait_s: float = 0.0) -> int:
         tell(f"the run has not ended within {wait_s:g} s; see `flexcore execution watch`")
         return 6
     error = run.get("error") or {}
-    tell(f"the run {status} at step {error.get('step_id')}: {error.get('message')}")
+    step = "" if error.get("step_id") is None else f" at step {error['step_id']}"
+    tell(f"the run {_ENDED_AS.get(status, status)}{step}: {error.get('message')}")
     return 1
 
 

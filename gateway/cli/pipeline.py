@@ -144,6 +144,7 @@ def execute(
     wait: float | None = None,
     input: str | None = None,
     execution_id: str | None = None,
+    deadline: float | None = None,
     common: Common = COMMON,
     write: Write = WRITE,
 ) -> int:
@@ -157,10 +158,14 @@ def execute(
         JSON, or @FILE that holds it
     execution_id
         the run's id (default: made from the command's id)
+    deadline
+        seconds after which the run fails where it has not ended
     """
     body: dict[str, Any] = {"input": read_input(input)}
     if execution_id is not None:
         body["execution_id"] = execution_id
+    if deadline is not None:
+        body["options"] = {"deadline_s": deadline}
     with connected(places.api_url(common)) as client:
         path = f"{_path(pipeline_id)}/executions"
         started = Api(client).write("POST", path, body, write, wait_s=wait)

@@ -58,6 +58,16 @@ def executions_router(service: ExecutionService) -> APIRouter:
         over = how.wait_s is not None and has_ended(written)
         return written_response(written, 200 if over else 202, location=location)
 
+    @router.post("/executions/{execution_id}/cancel", response_model=shapes.Execution)
+    async def cancel(
+        execution_id: str,
+        how: Annotated[Asked, Depends(asked)],
+        body: shapes.Reason | None = None,
+    ) -> Response:
+        """Cancel a run: its steps are asked to end, and ended where they do not within seconds."""
+        reason = "" if body is None else body.reason
+        return written_response(await service.cancel(execution_id, reason, how), 200)
+
     @router.get("/executions/{execution_id}", response_model=shapes.Execution)
     async def get(
         execution_id: str,

@@ -16,7 +16,7 @@ class Reason(Strict):
 
 
 class Options(Strict):
-    """How a run is to go; this release takes neither."""
+    """How a run is to go: the seconds after which it fails where it has not ended; no priority yet."""
 
     deadline_s: float | None = None
     priority: Int32 = 0

@@ -1,4 +1,4 @@
-"""ExecutionService: start, wait for the end, get, list."""
+"""ExecutionService: start, wait for the end, cancel, get, list."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.errors import NotFound, Unavailable
-from domain.execution.messages import ExecutePipeline
+from domain.execution.messages import CancelExecution, ExecutePipeline
 from gateway.pipeline_file import json_text
 from gateway.services.asked import Asked, Caller, Freshness
 from gateway.services.commands import CommandService
@@ -79,6 +79,13 @@ class ExecutionService:
         if asked.wait_s is None:
             return written
         return await self._ended(written, query, began, asked.wait_s)
+
+    async def cancel(self, execution_id: str, reason: str, asked: Asked) -> Written:
+        """Raises NotFound, Refused where it has ended. A cancelled run stays as it is."""
+        command = CancelExecution(asked.caller.new_id(CONTEXT, execution_id), reason)
+        answer = await self._commands.send(CONTEXT, command.execution_id, command, asked)
+        query = ExecutionById(tenant=asked.caller.tenant, execution_id=execution_id)
+        return await self._read_model.written(answer, query, asked.wait_s)
 
     async def get(
         self, caller: Caller, execution_id: str, freshness: Freshness | None = None

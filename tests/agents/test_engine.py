@@ -1,8 +1,19 @@
 """The engine: due steps run once a delivery, end as commands, and survive their worker."""
 
+from datetime import timedelta
+
 import pytest
 
-from domain.execution.messages import CompleteStep, ExecutionFailed, FailStep, RedeliverStep
+from agents.due import FEW_DEADLINES
+from domain.execution.messages import (
+    CancelExecution,
+    CompleteStep,
+    ExecutionFailed,
+    ExpireExecution,
+    FailStep,
+    RedeliverStep,
+    SkipStep,
+)
 from plugins.step_call import Failed, Succeeded
 from streams.topics import partition_of
 from tests.agents.world import PARTITIONS, World, step
@@ -57,6 +68,78 @@ def test_a_template_that_cannot_be_rendered_fails_its_step_for_good() -> None:
     (said,) = world.sent
     assert isinstance(said.command, FailStep)
     assert (said.command.error_code, said.command.retryable) == ("step.invalid_template", False)
+
+
+def test_a_step_knows_the_input_of_its_run_and_the_run() -> None:
+    world = World()
+    config = '{"day": "${{ input.day }}", "of": "${{ execution.pipeline_id }}"}'
+    run = world.start(step("only", config=config), input_json='{"day": 3}')
+    assert world.runner.calls[f"{run}/only/1"][0].config == {"day": 3, "of": "p"}
+
+
+def test_a_step_whose_condition_is_false_is_skipped_and_takes_no_place() -> None:
+    world = World(in_flight=1)
+    run = world.start(step("no", when="input.all"), step("yes"), input_json='{"all": false}')
+    assert [command.command for command in world.sent] == [SkipStep(run, "no", 1)]
+    assert world.runner.steps == ["yes"]
+    world.judge()
+    assert world.sent == []
+
+
+def test_a_condition_that_is_no_truth_fails_its_step_for_good() -> None:
+    world = World()
+    world.start(step("only", when="input.all"), input_json='{"all": 1}')
+    (said,) = world.sent
+    assert isinstance(said.command, FailStep)
+    assert (said.command.error_code, said.command.retryable) == ("step.invalid_template", False)
+
+
+def test_a_run_is_told_that_its_deadline_is_over_once() -> None:
+    world = World()
+    run = world.start(step("only"), deadline_s=60)
+    assert world.engine.next_due() == world.now + timedelta(seconds=60)
+    world.later(59.9)
+    assert world.sent == []
+    world.later(0.2)
+    world.later(10)
+    assert [command.command for command in world.sent] == [ExpireExecution(run)]
+    world.judge()
+    assert world.runner.stopped == [f"{run}/only/1"]
+
+
+def test_a_deadline_outlives_its_worker_and_ends_with_its_run() -> None:
+    world = World()
+    run, other = world.start(step("only"), deadline_s=60), world.start(step("a"), deadline_s=60)
+    world.runner.end(f"{other}/a/1", DONE)
+    world.turn()
+    world.judge()
+    world.restart()
+    world.own()
+    world.sent.clear()
+    world.later(61)
+    assert [command.command for command in world.sent] == [ExpireExecution(run)]
+
+
+def test_deadlines_of_runs_that_have_ended_are_not_kept() -> None:
+    world = World()
+    for _ in range(3 * FEW_DEADLINES):
+        run = world.start(step("only"), deadline_s=86_400)
+        world.runner.end(f"{run}/only/1", DONE)
+        world.turn()
+        world.judge()
+    assert len(world.engine._deadlines) <= FEW_DEADLINES + 1
+
+
+def test_a_cancelled_run_stops_what_runs_and_starts_nothing_more() -> None:
+    world = World()
+    run = world.start(step("first"), step("second", "first"), step("later", attempts=2))
+    world.runner.end(f"{run}/later/1", BROKEN)
+    world.turn()
+    world.judge()
+    world.decide(run, CancelExecution(run, "enough"))
+    assert (world.runner.stopped, world.runner.steps) == ([f"{run}/first/1"], [])
+    world.later(60)
+    assert (world.runner.steps, world.sent) == ([], [])
 
 
 def test_the_end_of_a_run_stops_what_still_runs() -> None:

@@ -25,9 +25,11 @@ CODEC = Codec({name: number for number, name in enumerate(catalogue.records(), 1
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def step(step_id: str, *needs: str, config: str = "{}", attempts: int = 1) -> Step:
+def step(
+    step_id: str, *needs: str, config: str = "{}", attempts: int = 1, when: str | None = None
+) -> Step:
     retry = Retry(attempts, 10.0, 2.0, 60.0, False) if attempts > 1 else None
-    return Step(step_id, "flexcore.derive", needs, OnError.FAIL, None, retry, None, config)
+    return Step(step_id, "flexcore.derive", needs, OnError.FAIL, None, retry, when, config)
 
 
 class FakeRunner:
@@ -35,10 +37,15 @@ class FakeRunner:
 
     def __init__(self) -> None:
         self.calls: dict[str, tuple[StepCall, Callable[[StepResult], None]]] = {}
+        self.stopped: list[str] = []
 
     def submit(self, call: StepCall, on_done: Callable[[StepResult], None]) -> None:
         assert call.key not in self.calls, "the same attempt runs twice"
         self.calls[call.key] = call, on_done
+
+    def stop(self, concerned: Callable[[str], bool]) -> None:
+        self.stopped = [key for key in self.calls if concerned(key)]
+        self.cancel(concerned)
 
     def cancel(self, concerned: Callable[[str], bool]) -> None:
         self.calls = {key: call for key, call in self.calls.items() if not concerned(key)}
@@ -79,12 +86,12 @@ class World:
             in_flight=self.in_flight,
         )
 
-    def start(self, *steps: Step) -> str:
+    def start(self, *steps: Step, deadline_s: float | None = None, input_json: str = "{}") -> str:
         """A new run; the engine hears of its events."""
         run = str(uuid.uuid4())
         definition = Definition(steps)
         pinned = PinnedDefinition("p", True, 1, definition.content_hash(), definition)
-        self.decide(run, ExecutePipeline(run, "p", None, 0, "{}"), pinned)
+        self.decide(run, ExecutePipeline(run, "p", deadline_s, 0, input_json), pinned)
         return run
 
     def decide(self, run: str, command: Any, pinned: PinnedDefinition | None = None) -> None:

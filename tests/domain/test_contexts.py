@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 
 from domain.contexts import CONTEXTS, Context
-from domain.execution.messages import CompleteStep, FailStep, RedeliverStep
+from domain.execution.messages import (
+    CompleteStep,
+    ExpireExecution,
+    FailStep,
+    RedeliverStep,
+    SkipStep,
+)
 
 
 @pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
@@ -36,6 +42,6 @@ def test_no_two_messages_share_a_name() -> None:
 
 
 def test_the_engines_answers_come_through_no_door() -> None:
-    internal = {CompleteStep, FailStep, RedeliverStep}
+    internal = {CompleteStep, ExpireExecution, FailStep, RedeliverStep, SkipStep}
     assert set(CONTEXTS["execution"].internal) == internal
     assert not internal & {c for context in CONTEXTS.values() for c in context.commands}

@@ -19,7 +19,6 @@ from domain.definition import (
     holds_blob_reference,
     parse_json,
     problems,
-    unsupported,
 )
 from tests.domain.samples import CHAIN, DIAMOND, ONE, TWICE, definition, step
 
@@ -31,7 +30,6 @@ def wrong(*steps: Step) -> str:
 @pytest.mark.parametrize("sound", [ONE, CHAIN, DIAMOND])
 def test_a_sound_definition_has_no_problems(sound: Definition) -> None:
     assert list(problems(sound)) == []
-    assert list(unsupported(sound)) == []
 
 
 def test_a_pipeline_needs_a_step() -> None:
@@ -153,13 +151,12 @@ def test_a_cycle_is_found_exactly_where_no_order_runs_all(edges: set[tuple[int, 
     assert ("wait for each other" in found) == (len(done) < 6)
 
 
-def test_what_this_release_does_not_run_is_named() -> None:
-    asks = definition(step("a", when="true"), step("b", on_error=OnError.CONTINUE))
-    assert list(problems(asks)) == []
-    assert list(unsupported(asks)) == [
-        "step 'a': `when` is not supported by this release",
-        "step 'b': `on_error: continue` is not supported by this release",
-    ]
+@given(st.permutations([*DIAMOND.steps, *CHAIN.steps[1:]]))
+def test_in_order_each_step_comes_after_its_needs(steps: list[Step]) -> None:
+    found = definition(*steps).in_order
+    places = {one.id: place for place, one in enumerate(found)}
+    assert len(found) == len(steps)
+    assert all(places[need] < places[one.id] for one in found for need in one.needs)
 
 
 class TestContentHash:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from domain.definition import Retry
-from domain.execution.execution import EXECUTION, MAX_DELIVERIES, Ended, Running
+from domain.execution.execution import EXECUTION, MAX_DELIVERIES
 from domain.execution.messages import RedeliverStep
+from domain.execution.state import End, Ended, Running
 from tests.domain.given import after, facts, given
 from tests.domain.runs import (
     ID,
@@ -156,8 +157,8 @@ def test_an_answer_to_no_execution_is_not_found(answer: object) -> None:
 # ── state ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_ended_run_holds_nothing_but_its_id() -> None:
-    assert running(ONE, failed_run("read")).state == Ended(ID)
+def test_an_ended_run_holds_nothing_but_its_id_and_how_it_ended() -> None:
+    assert running(ONE, failed_run("read")).state == Ended(ID, End.FAILED)
 
 
 def test_a_step_of_a_run_that_is_not_there_is_passed_over() -> None:

@@ -8,28 +8,25 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.definition import Definition, Retry
-from domain.execution.execution import (
-    EXECUTION,
-    MAX_DELIVERIES,
-    Absent,
-    Ended,
-    Pending,
-    Running,
-    Scheduled,
-    State,
-    StepState,
-)
+from domain.definition import Definition, OnError, Retry
+from domain.errors import Refused
+from domain.execution.execution import EXECUTION, MAX_DELIVERIES
 from domain.execution.messages import (
+    CancelExecution,
+    ExecutionCancelled,
+    ExecutionCommand,
     ExecutionCompleted,
     ExecutionEvent,
     ExecutionFailed,
-    InternalCommand,
+    ExpireExecution,
     PipelineStepCompleted,
     PipelineStepFailed,
     PipelineStepScheduled,
+    PipelineStepSkipped,
     RedeliverStep,
+    SkipStep,
 )
+from domain.execution.state import Absent, Ended, Pending, Running, Scheduled, State, StepState
 from tests.domain.given import NOON, facts
 from tests.domain.runs import EXECUTE, ID, complete, fail, scheduled
 from tests.domain.samples import ONE, definition, pinned, step
@@ -44,7 +41,15 @@ def graphs(draw: st.DrawFn) -> Definition:
         needs = draw(st.sets(st.integers(0, number - 1))) if number else set()
         attempts = draw(st.integers(0, 3))
         retry = Retry(attempts, 1.0, 2.0, 60.0, jitter=True) if attempts else None
-        steps.append(step(f"s{number}", *[f"s{need}" for need in sorted(needs)], retry=retry))
+        steps.append(
+            step(
+                f"s{number}",
+                *[f"s{need}" for need in sorted(needs)],
+                retry=retry,
+                when=draw(st.sampled_from([None, "true"])),
+                on_error=draw(st.sampled_from(OnError)),
+            )
+        )
     return definition(*draw(st.permutations(steps)))
 
 
@@ -56,7 +61,7 @@ class Run:
         self.chance = chance
         self.state: State = EXECUTION.initial
         self.history: list[ExecutionEvent] = []
-        self.said: list[InternalCommand] = []
+        self.said: list[ExecutionCommand] = []
         self.open: dict[str, PipelineStepScheduled] = {}
 
     def tell(self, command: object, *, active: bool = True) -> list[ExecutionEvent]:
@@ -70,23 +75,37 @@ class Run:
                 self.open[event.step_id] = event
             elif isinstance(event, PipelineStepCompleted | PipelineStepFailed):
                 self.open.pop(event.step_id)
+            elif isinstance(event, PipelineStepSkipped):
+                self.open.pop(event.step_id, None)
         self.history += events
         return events
 
-    def answer(self, *, worst: bool) -> InternalCommand:
-        """Something that may happen to one of the steps that are out."""
+    def answer(self, *, worst: bool) -> ExecutionCommand:
+        """Something that may happen to one of the steps that are out, or to the run."""
+        if worst and self.chance.random() < 0.02:
+            return self.chance.choice([CancelExecution(ID, "enough"), ExpireExecution(ID)])
         out = self.chance.choice(sorted(self.open.values(), key=lambda event: event.step_id))
-        kinds = ["complete", "fail", "refail", "redeliver"] if worst else ["complete"]
+        kinds = ["complete", "fail", "refail", "redeliver", "skip"] if worst else ["complete"]
         kind = self.chance.choice(kinds)
         if kind == "redeliver":
             return RedeliverStep(ID, out.step_id, out.attempt, out.delivery)
+        if kind == "skip":
+            return SkipStep(ID, out.step_id, out.attempt)
         if kind == "complete":
             return complete(out.step_id, out.attempt)
         return fail(out.step_id, out.attempt, retryable=kind == "fail")
 
+    def again(self, command: ExecutionCommand) -> list[ExecutionEvent]:
+        """What the same command does when it comes a second time; a cancellation may be refused."""
+        try:
+            return self.tell(command)
+        except Refused:
+            assert isinstance(command, CancelExecution)
+            return []
+
     def drive(self, *, worst: bool) -> None:
         """To the end; every state but the last has something out, so that a run never hangs."""
-        self.tell(EXECUTE)
+        self.tell(replace(EXECUTE, deadline_s=60.0))
         for _ in range(8 * 3 * MAX_DELIVERIES):
             if isinstance(self.state, Ended):
                 return
@@ -95,7 +114,7 @@ class Run:
             assert self.tell(command), f"{command} is no news"
             self.said.append(command)
             if worst:
-                assert self.tell(self.chance.choice(self.said)) == [], "said twice, done twice"
+                assert self.again(self.chance.choice(self.said)) == [], "said twice, done twice"
         assert isinstance(self.state, Ended), "more answers than the steps have attempts"
 
 
@@ -115,26 +134,35 @@ def test_a_run_whose_steps_all_succeed_runs_each_once_and_completes(run: Run) ->
 @settings(max_examples=300, deadline=None)
 def test_a_run_ends_whatever_happens_and_exactly_once(run: Run) -> None:
     run.drive(worst=True)
-    ends = [e for e in run.history if isinstance(e, ExecutionCompleted | ExecutionFailed)]
+    kinds = ExecutionCompleted | ExecutionFailed | ExecutionCancelled
+    ends = [e for e in run.history if isinstance(e, kinds)]
     assert ends == run.history[-1:]
     for command in run.said:
-        assert run.tell(command) == [], "an answer after the end changed something"
+        assert run.again(command) == [], "an answer after the end changed something"
 
 
 @for_all(RUNS)
 @settings(max_examples=300, deadline=None)
 def test_no_step_is_scheduled_before_its_needs_or_twice(run: Run) -> None:
     run.drive(worst=True)
-    needs = {step.id: set(step.needs) for step in run.definition.steps}
+    steps = {step.id: step for step in run.definition.steps}
     done: set[str] = set()
+    over: set[str] = set()
     seen: set[tuple[str, int, int]] = set()
     for event in run.history:
         if isinstance(event, PipelineStepCompleted):
-            assert event.step_id not in done
+            assert event.step_id not in over
             done.add(event.step_id)
+            over.add(event.step_id)
+        elif isinstance(event, PipelineStepSkipped):
+            assert event.step_id not in over
+            over.add(event.step_id)
+        elif isinstance(event, PipelineStepFailed) and event.retry_at is None:
+            over.add(event.step_id)
         elif isinstance(event, PipelineStepScheduled):
             place = (event.step_id, event.attempt, event.delivery)
-            assert needs[event.step_id] <= done
+            needed = steps[event.step_id]
+            assert set(needed.needs) <= (done if needed.when is None else over)
             assert place not in seen
             assert event.delivery <= MAX_DELIVERIES
             first = event.attempt == event.delivery == 1
@@ -186,7 +214,7 @@ class Counted(Mapping[str, StepState]):
 def test_ten_thousand_events_copy_the_steps_once_and_leave_the_state_that_was_given() -> None:
     names = [f"s{number}" for number in range(1_000)]
     steps = Counted({name: Pending() for name in names})
-    before = Running(ID, "p1", steps, ONE)
+    before = Running(ID, "p1", 1, NOON, None, steps, "{}", ONE)
     history = [scheduled(name, attempt) for attempt in range(1, 11) for name in names]
     after = EXECUTION.fold(history, before)
     assert steps.copies == 1

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from domain.decider import Facts
-from domain.definition import OnError
 from domain.pipeline.pipeline import (
     MAX_DESCRIPTION,
     MAX_NAME,
@@ -118,12 +117,6 @@ def test_expressions_are_judged_once_the_rest_is_sound() -> None:
     broken = replace(CREATE, definition=definition(step("read", "gone")))
     error = given(PIPELINE).when(broken, picky).then_refused("pipeline.invalid_definition")
     assert "no CEL" not in error.message
-
-
-@pytest.mark.parametrize("asked", [{"when": "true"}, {"on_error": OnError.CONTINUE}])
-def test_what_this_release_does_not_run_is_refused_not_ignored(asked: dict[str, object]) -> None:
-    create = replace(CREATE, definition=definition(step("read", **asked)))
-    given(PIPELINE).when(create).then_refused("pipeline.unsupported")
 
 
 # ── revise ───────────────────────────────────────────────────────────────────────────────

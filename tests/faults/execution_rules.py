@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.faults.logged import LoggedEvent
 from tests.faults.report import Report
 
-_ENDS = ("ExecutionCompleted", "ExecutionFailed")
+_ENDS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled")
 _RESULTS = ("PipelineStepCompleted", "PipelineStepFailed")
 
 

@@ -30,7 +30,7 @@ from tests.faults.logged import Dump
 from tests.faults.workers import Workers, until_still
 
 PARTITIONS = 8
-_ENDS = ("ExecutionCompleted", "ExecutionFailed")
+_ENDS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,41 @@ def test_draft_cannot_be_executed(stack: MemoryStack) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "pipeline.not_active")
 
 
-@pytest.mark.parametrize("body", [{"options": {"priority": 1}}, {"options": {"deadline_s": 5.0}}])
-def test_options_of_a_later_release_are_refused(stack: MemoryStack, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"priority": 1}, "execution.unsupported"),
+        ({"deadline_s": 0}, "execution.invalid_deadline"),
+    ],
+)
+def test_options_that_cannot_be_kept_are_refused(
+    stack: MemoryStack, options: dict[str, Any], code: str
+) -> None:
     activate(stack)
 
-    answer = stack.client.post(START, json=body)
+    answer = stack.client.post(START, json={"options": options})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "execution.unsupported")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+def test_cancelled_run_shows_why_and_what_was_left(stack: MemoryStack) -> None:
+    activate(stack)
+    started = stack.client.post(START, json={"options": {"deadline_s": 60}})
+
+    place = started.headers["Location"]
+    answer = stack.client.post(f"{place}/cancel", json={"reason": "wrong input"})
+    again = stack.client.post(f"{place}/cancel")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert answer.json()["error"]["message"] == "wrong input"
+    assert [step["status"] for step in answer.json()["steps"]] == ["cancelled"]
+    assert (again.status_code, again.json()) == (200, answer.json())
+
+
+def test_what_never_ran_cannot_be_cancelled(stack: MemoryStack) -> None:
+    answer = stack.client.post(f"/v1/executions/{uuid.uuid4()}/cancel")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "execution.not_found")
 
 
 def test_run_that_does_not_end_in_time_is_still_under_way(stack: MemoryStack) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,10 +10,24 @@ from hypothesis import strategies as st
 
 from domain.definition import Definition, OnError, Step
 from plugins.expressions import ExpressionError
-from plugins.templates import expression_problems, references, render, template_problems
+from plugins.templates import (
+    condition_problems,
+    expression_problems,
+    holds,
+    references,
+    render,
+    template_problems,
+)
 
 ROWS = [{"month": 1, "a": 2.0}, {"month": 2, "a": None}]
-VARIABLES = {"steps": {"read": {"output": {"rows": ROWS, "count": 2, "name": "x"}}}}
+VARIABLES = {
+    "steps": {
+        "read": {"status": "succeeded", "output": {"rows": ROWS, "count": 2, "name": "x"}},
+        "look": {"status": "failed", "error": {"code": "step.timeout"}},
+    },
+    "input": {"day": "2026-03-01", "limits": [1, 5]},
+    "execution": {"id": "e1", "pipeline_id": "weather", "revision": 3, "started_at": "T"},
+}
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -39,6 +54,10 @@ def step(id: str, *needs: str, with_: object) -> Step:
         ("n=${{ steps.read.output.count }}, ${{ steps.read.output.name }}", "n=2, x"),
         ("${{ steps.read.output.count }}${{ steps.read.output.count }}", "22"),
         ("first ${{ steps.read.output.rows[0] }}", 'first {"month": 1, "a": 2.0}'),
+        ("${{ input.limits }}", [1, 5]),
+        ("${{ input.day }}/${{ execution.id }}", "2026-03-01/e1"),
+        ("${{ execution.revision + size(input.limits) }}", 5),
+        ("${{ steps.look.error.code }}", "step.timeout"),
         ("${{ '${{' }}", "${{"),
         ("no template", "no template"),
     ],
@@ -68,10 +87,12 @@ def test_a_missing_output_is_named_with_its_template() -> None:
 @pytest.mark.parametrize(
     ("with_json", "problem"),
     [
-        ('{"a": "${{ input.x }}"}', "unknown name 'input'; known: steps"),
-        ('{"a": "${{ steps }}"}', "only steps.<id>.output can be used"),
-        ('{"a": "${{ steps[0].output }}"}', "only steps.<id>.output can be used"),
-        ('{"a": "${{ steps.x.error }}"}', "only steps.<id>.output can be used"),
+        ('{"a": "${{ env.x }}"}', "unknown name 'env'; known: execution, input, steps"),
+        ('{"a": "${{ steps }}"}', "only steps.<id>.output, .status and .error can be used"),
+        ('{"a": "${{ steps[0].output }}"}', "only steps.<id>.output"),
+        ('{"a": "${{ steps.x.attempt }}"}', "only steps.<id>.output"),
+        ('{"a": "${{ execution }}"}', "execution has id, pipeline_id, revision, started_at"),
+        ('{"a": "${{ execution.input }}"}', "execution has id, pipeline_id"),
         ('{"a": {"b": ["${{ steps.x.output.n + }}"]}}', "with.a.b[0]: "),
         ('{"a": "${{ }}"}', "an empty expression"),
         ('{"a": "${{ steps.x.output"}', "a template without its end"),
@@ -114,6 +135,34 @@ def test_needs_in_a_circle_end_the_search() -> None:
     one = step("one", "two", with_={"rows": "${{ steps.two.output.rows }}"})
     two = step("two", "one", with_={})
     assert expression_problems(Definition((one, two))) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "truth"),
+    [
+        ("steps.read.output.count > 1", True),
+        ("steps.look.status == 'succeeded'", False),
+        ("'2026' in [input.day] || execution.revision < 2", False),
+        ("true", True),
+    ],
+)
+def test_a_condition_is_true_or_false(when: str, truth: bool) -> None:
+    assert condition_problems(when) == []
+    assert holds(when, VARIABLES) is truth
+
+
+@pytest.mark.parametrize("when", ["1", "input.day", "null", "steps.read.output.none > 1"])
+def test_a_condition_that_is_no_truth_is_an_error(when: str) -> None:
+    with pytest.raises(ExpressionError):
+        holds(when, VARIABLES)
+
+
+def test_conditions_are_checked_as_templates_are() -> None:
+    read, wrong = step("read", with_={}), replace(step("a", with_={}), when="steps.read.output.n >")
+    unneeded = replace(step("b", with_={}), when="steps.read.output.n > 1")
+    first, second = expression_problems(Definition((read, wrong, unneeded)))
+    assert first.startswith("step 'a': when: ")
+    assert second == "step 'b': uses steps.read but does not need it"
 
 
 @given(value=JSON)

@@ -106,7 +106,7 @@ def test_a_run_that_failed_names_the_step_and_the_reason() -> None:
     row = shape(EXECUTIONS, "e1", failed_run("e1"))
     assert row["status"] == "failed"
     assert row["error"] == {"code": "step.failed", "message": "no such file", "step_id": "read"}
-    assert [step["status"] for step in row["steps"]] == ["failed", "pending"]
+    assert [step["status"] for step in row["steps"]] == ["failed", "cancelled"]
     assert row["steps"][0]["duration_s"] == 2.0
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from domain.definition import Definition
 from domain.errors import Unreadable
-from domain.execution.execution import Failed, Pending, Running, Scheduled
+from domain.execution.state import Failed, Pending, Running, Scheduled
 from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, PipelineActivated
 from schemas import catalogue, compiled, wire
 from schemas.codec import HEAD_BYTES
@@ -179,7 +179,8 @@ def test_numbers_of_another_kind_are_taken_as_fastavro_takes_them() -> None:
 def test_a_value_of_one_of_several_types_keeps_its_type_there() -> None:
     whole: Any = definition(step("read", timeout_s=60))
     steps = {"a": Pending(), "b": Failed("x"), "c": Scheduled(1, 2, NOON)}
-    assert CODEC.decode(CODEC.encode(Running("e", "p", steps, whole))).steps == steps
+    run = Running("e", "p", 1, NOON, None, steps, "{}", whole)
+    assert CODEC.decode(CODEC.encode(run)).steps == steps
 
 
 @pytest.mark.parametrize("branch", [b"\x08", b"\1", b"\x80\0"])
