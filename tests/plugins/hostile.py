@@ -56,6 +56,17 @@ def ignore_sigterm(config: Config, context: StepContext) -> Output:
     return hang(config, context)
 
 
+def end_well(config: Config, context: StepContext) -> Output:
+    """Asked to end, it tidies up first."""
+
+    def tidy(*_: object) -> None:
+        Path(str(config["tidied"])).write_text("yes")
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, tidy)
+    return hang(config, context)
+
+
 def hang_without_python(config: Config, context: StepContext) -> Output:
     """Keeps the interpreter lock: no thread and no handler of Python runs any more."""
     _announce(config)

@@ -169,6 +169,38 @@ def test_a_cancelled_step_is_dead_and_silent(host: Hosted, tmp_path: Path) -> No
     assert (running[0].empty(), queued.empty()) == (True, True)
 
 
+def test_a_stopped_step_may_end_well_and_is_silent(host: Hosted, tmp_path: Path) -> None:
+    pipe, tidied = tmp_path / "told", tmp_path / "tidied"
+    running: list[queue.Queue[StepResult]] = []
+    config = {"tell": str(pipe), "tidied": str(tidied)}
+    pid = told_pid(
+        pipe, lambda: running.append(host.start("hostile.end_well", key="lost/a/1", **config))
+    )
+    queued = host.start("hostile.echo", key="lost/b/1")
+    kept = host.start("hostile.echo", key="kept/a/1")
+    host.host.stop(lambda key: key.startswith("lost/"))
+    wait_until_gone(pid)
+    assert tidied.read_text() == "yes"
+    assert isinstance(kept.get(timeout=PATIENCE_S), Succeeded)
+    assert (running[0].empty(), queued.empty()) == (True, True)
+
+
+def test_a_stopped_step_that_does_not_end_is_killed(start_host: StartHost, tmp_path: Path) -> None:
+    host = start_host(kill_after_s=0.1)
+    pipe = tmp_path / "told"
+    running: list[queue.Queue[StepResult]] = []
+    pid = told_pid(
+        pipe,
+        lambda: running.append(
+            host.start("hostile.ignore_sigterm", key="lost/a/1", tell=str(pipe))
+        ),
+    )
+    host.host.stop(lambda key: key == "lost/a/1")
+    wait_until_gone(pid)
+    assert host.output("hostile.echo", x=1)["x"] == 1
+    assert running[0].empty()
+
+
 def test_a_callback_may_submit_and_cancel(host: Hosted) -> None:
     results: queue.Queue[StepResult] = queue.Queue()
     call = StepCall("run/a/1", "hostile.echo", {}, None, "default")
