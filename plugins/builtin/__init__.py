@@ -7,10 +7,15 @@ from collections.abc import Mapping
 
 BUILTIN: Mapping[str, str] = {
     "flexcore.csv_read": "plugins.builtin.csv_read:run",
+    "flexcore.ndjson_read": "plugins.builtin.ndjson_read:run",
+    "flexcore.select": "plugins.builtin.select:run",
     "flexcore.derive": "plugins.builtin.derive:run",
     "flexcore.filter": "plugins.builtin.filter:run",
+    "flexcore.sort": "plugins.builtin.sort:run",
+    "flexcore.deduplicate": "plugins.builtin.deduplicate:run",
     "flexcore.join": "plugins.builtin.join:run",
     "flexcore.aggregate": "plugins.builtin.aggregate:run",
+    "flexcore.csv_write": "plugins.builtin.csv_write:run",
     "flexcore.ndjson_write": "plugins.builtin.ndjson_write:run",
     "flexcore.postgres_write": "plugins.builtin.postgres_write:run",
 }

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from plugins.builtin.config import Config, bad_config, bad_data
-from plugins.builtin.rows import Row, check_columns, output_of, rows_of
+from plugins.builtin.rows import Key, Row, check_columns, key_of, output_of, rows_of
 from plugins.steps import Output, StepContext
 
 Values = Sequence[object]
@@ -39,16 +39,10 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     return output_of(grouped, context)
 
 
-def _groups(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[object, ...], list[Row]]:
-    groups: dict[tuple[object, ...], list[Row]] = {}
+def _groups(rows: Sequence[Row], by: Sequence[str]) -> dict[Key, list[Row]]:
+    groups: dict[Key, list[Row]] = {}
     for row in rows:
-        values = tuple(row.get(column) for column in by)
-        if any(isinstance(value, list | dict) for value in values):
-            raise bad_data(
-                f"field 'by': {values!r} holds a list or a map; plain values make groups"
-            )
-        # The kind belongs to the key: Python alone would put true and 1 into one group.
-        groups.setdefault(tuple((isinstance(v, bool), v) for v in values), []).append(row)
+        groups.setdefault(key_of(row, by), []).append(row)
     return groups
 
 

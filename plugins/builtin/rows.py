@@ -14,6 +14,8 @@ from plugins.step_call import MAX_OUTPUT_BYTES
 from plugins.steps import Output, StepContext
 
 Row = dict[str, object]
+Key = tuple[tuple[bool, object], ...]
+"""Values of some columns, each with whether it is a boolean: Python alone takes true for 1."""
 
 
 def rows_of(config: Config, name: str, context: StepContext) -> list[Row]:
@@ -54,6 +56,14 @@ def to_lines(rows: Sequence[Row]) -> bytes:
 def columns_of(rows: Sequence[Row]) -> list[str]:
     """Every column of any row, in the order of first appearance."""
     return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def key_of(row: Row, columns: Sequence[str]) -> Key:
+    """What rows with the same values in these columns share; raises `StepFailed` for lists and maps."""
+    values = tuple(row.get(column) for column in columns)
+    if any(isinstance(value, list | dict) for value in values):
+        raise bad_data(f"{str(values)[:200]} holds a list or a map; only plain values compare")
+    return tuple((isinstance(value, bool), value) for value in values)
 
 
 def check_columns(rows: Sequence[Row], columns: Sequence[str], field: str) -> None:

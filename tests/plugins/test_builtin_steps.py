@@ -1,5 +1,6 @@
 """The built-in steps on rows: given / when / then."""
 
+import json
 import random
 from pathlib import Path
 
@@ -128,6 +129,63 @@ def test_rows_travel_as_a_blob_when_the_output_would_be_too_large(bench: Bench) 
     assert small["rows"] == rows[:2]
 
 
+def test_select_keeps_columns_in_the_order_and_under_the_names_asked_for(bench: Bench) -> None:
+    output = bench.run("select", rows=WEATHER, columns=["temp", "city"], rename={"temp": "celsius"})
+    assert json.dumps(output["rows"]).startswith('[{"celsius": 1.0, "city": "A"}')
+    renamed = bench.run("select", rows=[{"a": 1}, {"b": 2}], rename={"a": "c"})
+    assert renamed["rows"] == [{"c": 1, "b": None}, {"c": None, "b": 2}]
+
+
+def test_sort_goes_by_several_columns_either_way_with_nulls_last(bench: Bench) -> None:
+    rows = bench.run("sort", rows=WEATHER, by=["city", "temp"], descending=["temp"])["rows"]
+    assert [(row["city"], row["temp"]) for row in rows] == [("A", 5.0), ("A", 1.0), ("B", 3.0)]
+    for descending in ([], ["rain"]):
+        rows = bench.run("sort", rows=WEATHER, by=["rain"], descending=descending)["rows"]
+        assert rows[-1]["rain"] is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 3) | st.none(), st.integers(0, 3))))
+def test_sort_keeps_the_order_of_equals(values: list[tuple[int | None, int]]) -> None:
+    rows = [{"a": a, "b": b, "n": n} for n, (a, b) in enumerate(values)]
+    found = Bench(Path()).run("sort", rows=rows, by=["a", "b"], descending=["b"])["rows"]
+    expected = sorted(rows, key=lambda row: (row["a"] is None, row["a"] or 0, -(row["b"] or 0)))
+    assert found == expected
+
+
+def test_deduplicate_keeps_the_first_or_the_last_in_their_order(bench: Bench) -> None:
+    rows = [{"a": 1, "b": 1}, {"a": 2, "b": 2}, {"a": 1, "b": 3}, {"a": True, "b": 4}]
+    assert bench.run("deduplicate", rows=rows, by=["a"])["rows"] == [rows[0], rows[1], rows[3]]
+    last = bench.run("deduplicate", rows=rows, by=["a"], keep="last")
+    assert last["rows"] == [rows[1], rows[2], rows[3]]
+    assert bench.run("deduplicate", rows=[*rows, {"b": 1, "a": 1}])["rows"] == rows
+
+
+def test_csv_write_is_read_back_as_it_was(bench: Bench) -> None:
+    rows = [{"n": 1, "t": 'a, "b"\nc', "x": None}, {"n": 2, "t": "ü", "x": 1.5}]
+    output = bench.run("csv_write", rows=rows, path="rows.csv")
+    assert output == {"path": "rows.csv", "count": 2, "bytes": 31}
+    assert bench.run("csv_read", path="rows.csv")["rows"] == rows
+    bench.run("csv_write", rows=[{"a": True, "b": [1]}], path="rows.csv", delimiter=";")
+    assert (bench.folder / "rows.csv").read_text() == "a;b\ntrue;[1]\n"
+    bench.run("csv_write", rows=[], path="rows.csv")
+    assert (bench.folder / "rows.csv").read_bytes() == b""
+
+
+def test_ndjson_is_read_as_it_was_written(bench: Bench) -> None:
+    bench.run("ndjson_write", rows=WEATHER, path="rows.ndjson")
+    assert bench.run("ndjson_read", path="rows.ndjson") == {"rows": WEATHER, "count": 3}
+    (bench.folder / "foreign.ndjson").write_bytes('\ufeff{"a": 1}\r\n\r\n{}'.encode())
+    assert bench.run("ndjson_read", path="foreign.ndjson")["rows"] == [{"a": 1}, {}]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [('{"a": 1}\n{', "line 2: no JSON"), ("\n[1]", "line 2 is '[1]'; an object")]
+)
+def test_ndjson_names_the_line_that_is_wrong(bench: Bench, text: str, says: str) -> None:
+    (bench.folder / "a.ndjson").write_text(text)
+    assert says in bench.refusal("ndjson_read", path="a.ndjson").message
+
+
 def test_ndjson_write_replaces_the_file(bench: Bench) -> None:
     bench.run("ndjson_write", rows=WEATHER, path="out/rows.ndjson")
     output = bench.run("ndjson_write", rows=[{"a": 1}, {"b": "ü"}], path="out/rows.ndjson")
@@ -166,6 +224,20 @@ def test_ndjson_write_replaces_the_file(bench: Bench) -> None:
         ("aggregate", {"rows": WEATHER, "sum": ["temp", "temp"]}, "every column may be named once"),
         ("join", {"left": [], "right": [], "on": ["a"], "how": "outer"}, "one of inner, left"),
         ("join", {"left": [], "right": [], "on": []}, "field 'on' is '[]'; a list of column names"),
+        ("select", {"rows": []}, "nothing to do; one of columns, rename"),
+        ("select", {"rows": WEATHER, "columns": ["x"]}, "column 'x'; the rows have: city"),
+        (
+            "select",
+            {"rows": WEATHER, "rename": {"city": "month"}},
+            "column 'month' would be there twice",
+        ),
+        ("sort", {"rows": []}, "field 'by' is missing"),
+        ("sort", {"rows": [], "by": ["a"], "descending": ["b"]}, "column 'b', which `by` does not"),
+        ("sort", {"rows": [{"a": 1}, {"a": "b"}], "by": ["a"]}, "holds number and text"),
+        ("sort", {"rows": [{"a": []}], "by": ["a"]}, "'[]' has no order"),
+        ("deduplicate", {"rows": [{"a": {}}]}, "holds a list or a map"),
+        ("deduplicate", {"rows": [], "keep": "all"}, "one of first, last"),
+        ("csv_write", {"rows": [], "path": "a", "delimiter": "\n"}, "one character is required"),
         ("ndjson_write", {"rows": []}, "field 'path' is missing; text is required"),
         ("postgres_write", {"table": "x; drop", "rows": []}, "field 'table' is 'x; drop'"),
         (
