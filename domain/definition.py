@@ -25,8 +25,8 @@ Check = Callable[["Definition"], Iterable[str]]
 """Says what is wrong with a definition, a sentence each; none means that it can run."""
 
 _CANONICAL = json.JSONEncoder(sort_keys=True)
-_STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_PLUGIN = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_]{0,62}")
+STEP_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
+PLUGIN = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_]{0,62}")
 
 
 class OnError(Enum):
@@ -148,9 +148,9 @@ def problems(definition: Definition) -> Iterator[str]:
 
 
 def _step_problems(step: Step, known: set[str]) -> Iterator[str]:
-    if not _STEP_ID.fullmatch(step.id):
+    if not STEP_ID.fullmatch(step.id):
         yield "a step id is a small letter, then small letters, digits and _, 63 at most"
-    if not _PLUGIN.fullmatch(step.uses):
+    if not PLUGIN.fullmatch(step.uses):
         yield f"uses {step.uses!r}; a plugin is named publisher.name"
     for need in step.needs:
         if need not in known:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
-from domain.definition import Definition, OnError, Retry, Step
+from domain.definition import PLUGIN, STEP_ID, Definition, OnError, Retry, Step
 from domain.errors import FlexCoreError, Invalid, TooLarge
+from domain.pipeline.pipeline import SLUG
 from gateway.strict import Int32, Strict, checked
 
 CODE = "pipeline.invalid_definition"
@@ -24,6 +25,11 @@ MAX_VALUES = 100_000
 
 
 # ── shapes ───────────────────────────────────────────────────────────────────────────────
+
+
+def shown_as(pattern: re.Pattern[str]) -> Any:
+    """For editors; the domain, which says more, judges."""
+    return Field(json_schema_extra={"pattern": f"^{pattern.pattern}$"})
 
 
 class RetryIn(Strict):
@@ -39,8 +45,8 @@ class RetryIn(Strict):
 class StepIn(Strict):
     """One plugin call; `with` is its configuration, templates included."""
 
-    id: str
-    uses: str
+    id: Annotated[str, shown_as(STEP_ID)]
+    uses: Annotated[str, shown_as(PLUGIN)]
     needs: Annotated[list[str], Field(default_factory=list)]
     with_: Annotated[dict[str, Any], Field(alias="with", default_factory=dict)]
     when: str | None = None
@@ -71,7 +77,13 @@ class PipelineIn(DefinitionIn):
 class PipelineFile(PipelineIn):
     """A whole pipeline file."""
 
-    pipeline_id: str
+    pipeline_id: Annotated[str, shown_as(SLUG)]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a pipeline file, for editors."""
+    schema = PipelineFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _step(step: StepIn, place: str, code: str) -> Step:

@@ -37,11 +37,12 @@ def invalid(code: str, errors: Iterable[Mapping[str, Any]], place: str = "") -> 
         {"pointer": _pointer(error["loc"]), "detail": error["msg"], "place": error["loc"]}
         for error in errors
     ][:MAX_PROBLEMS]
-    detail = "; ".join(f"{_dotted(place, one.pop('place'))}: {one['detail']}" for one in found)
+    detail = "; ".join(f"{dotted(place, one.pop('place'))}: {one['detail']}" for one in found)
     return Invalid(code, detail, errors=found)
 
 
-def _dotted(place: str, parts: Iterable[str | int]) -> str:
+def dotted(place: str, parts: Iterable[str | int]) -> str:
+    """`steps[2].needs` below `place`."""
     text = place
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

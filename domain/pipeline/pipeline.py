@@ -16,7 +16,7 @@ from domain.definition import Definition, PinnedDefinition, problems
 from domain.errors import Invalid, NotFound, Refused
 from domain.quick_init import quick_init
 
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
 
@@ -229,7 +229,7 @@ def _create(command: CreatePipeline, state: State, facts: Facts) -> Sequence[Pip
             pipeline_id=command.pipeline_id,
         )
     local_id = command.pipeline_id.rpartition("~")[2]
-    if not _SLUG.fullmatch(local_id):
+    if not SLUG.fullmatch(local_id):
         raise Invalid(
             "pipeline.invalid_id",
             f"pipeline id {command.pipeline_id!r}; an id is 1 to 63 small letters, digits and -, "

@@ -1,7 +1,8 @@
-"""`flexcore pipeline`: create, revise, activate, pause, archive, get, list, execute."""
+"""`flexcore pipeline`: validate, create, revise, activate, pause, archive, get, list, execute, schema."""
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from domain.errors import FlexCoreError, Invalid, NotFound
 from gateway.cli import places
 from gateway.cli.client import Api, connected
 from gateway.cli.execution import EXECUTION, outcome_of
-from gateway.cli.options import COMMON, WRITE, Common, Write
+from gateway.cli.options import COMMON, SHOWN, WRITE, Common, Shown, Write
 from gateway.cli.output import View, show, show_all, tell
 
 PIPELINE = View(
@@ -26,11 +27,40 @@ PIPELINE = View(
     },
     parts={"steps": {"STEP": "id", "USES": "uses", "NEEDS": "needs", "WITH": "with"}},
 )
+PROBLEM = View(name="what", columns={"LINE": "line", "COLUMN": "column", "WHAT": "what"})
+SCHEMA = View(name="title", columns={})
 File = Annotated[
     str, Parameter(name=["--file", "-f"], help="pipeline file, YAML or JSON; - = stdin")
 ]
 
 app = App(name="pipeline", help="Make pipelines and run them.", help_format="plaintext")
+
+
+@app.command
+def validate(file: str, *, shown: Shown = SHOWN) -> int:
+    """Say everything that is wrong with a pipeline file, with its lines; exit code 7 where anything is.
+
+    Parameters
+    ----------
+    file
+        pipeline file, YAML or JSON; - = stdin
+    """
+    from gateway.pipeline_problems import problems_of
+    from plugins.builtin import BUILTIN
+
+    found = problems_of(_bytes(file), BUILTIN)
+    if found or shown.output != "table":
+        show_all([asdict(one) for one in found], PROBLEM, shown.output)
+    tell(f"{file}: {len(found)} {'problem' if len(found) == 1 else 'problems'}")
+    return Invalid.exit_code if found else 0
+
+
+@app.command
+def schema() -> None:
+    """Print the JSON Schema of pipeline files, for editors."""
+    from gateway.pipeline_file import json_schema
+
+    show(json_schema(), SCHEMA, "json")
 
 
 @app.command
@@ -174,11 +204,14 @@ def execute(
 
 
 def read_file(name: str) -> dict[str, Any]:
-    """The pipeline in a file as the api takes it. Raises NotFound, Invalid with line and column."""
-    from gateway.pipeline_file import plain_data, read_pipeline_file
+    """The pipeline in a file as the api takes it. Raises NotFound, Invalid with all lines."""
+    from gateway.pipeline_file import CODE, plain_data
+    from gateway.pipeline_problems import problems_of
 
     data = _bytes(name)
-    read_pipeline_file(data)
+    if problems := problems_of(data):
+        told = [f"{name}:{one.line}:{one.column}: {one.what}" for one in problems]
+        raise Invalid(CODE, "; ".join(told), problems=told)
     found: dict[str, Any] = plain_data(data)
     return found
 

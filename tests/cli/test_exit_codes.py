@@ -69,6 +69,31 @@ def test_a_pipeline_is_paused_and_archived_and_what_that_rules_out_is_7(flexcore
     )
 
 
+def test_a_file_that_is_wrong_is_7_and_every_line_of_it_is_named(
+    flexcore: Served, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("pipeline_id: p\nname: P\nsteps:\n- id: A\n  uses: x.y\n  needs: [b]\n")
+
+    validated = flexcore.run_bare("pipeline", "validate", str(path))
+    created = flexcore.run("pipeline", "create", "-f", str(path))
+
+    assert (validated.code, created.code) == (7, 7)
+    assert [line.split()[:2] for line in validated.out.splitlines()[1:]] == [
+        ["4", "3"],
+        ["5", "3"],
+        ["6", "3"],
+    ]
+    assert f"cause: {path}:6:3: step 'A': needs 'b', which is no step" in created.err
+
+
+def test_a_file_that_is_sound_is_0_without_a_stack(flexcore: Served) -> None:
+    ran = flexcore.run_bare("pipeline", "validate", str(ROOT / "examples" / "seattle.yaml"))
+
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.endswith(": 0 problems\n")
+
+
 def test_a_version_conflict_is_4(flexcore: Served) -> None:
     create(flexcore.stack)
 

@@ -11,8 +11,8 @@ from tests.faults.logged import Dump
 from tests.faults.report import Report
 
 
-def check(operations: Sequence[Operation], dump: Dump) -> Report:
-    """Judge a run after its end."""
+def check(operations: Sequence[Operation], dump: Dump, *, torn: bool = False) -> Report:
+    """Judge a run after its end; `torn`: a late EndTxn decided a transaction that was not its own."""
     report = Report()
     by_stream = log_rules.streams(dump, report)
     for (context, _), events in by_stream.items():
@@ -21,6 +21,6 @@ def check(operations: Sequence[Operation], dump: Dump) -> Report:
     by_command = log_rules.commands(by_stream, report)
     decision_rules.check(by_stream, dump, report)
     command_rules.check(operations, by_command, dump, report)
-    end_rules.check(by_command, dump, report)
+    end_rules.check(by_command, dump, report, torn=torn)
     report.counts["aborted_events"] = len(dump.aborted)
     return report

@@ -145,7 +145,8 @@ def _checked(serving: Served, witness: _Witness, left: Sequence[str], folder: Pa
     try:
         witness.finish()
         dump = serving.dump()
-        report = check(serving.history.operations, dump)
+        torn = any(fault.evidence.get("decided") for fault in serving.history.faults)
+        report = check(serving.history.operations, dump, torn=torn)
         subscriber_rules.check(witness.subscriber.seen, dump, report)
         _check_foreign(serving, report)
         if report.broken or left:

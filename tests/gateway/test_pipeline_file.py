@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from domain.definition import OnError, Retry
 from domain.errors import FlexCoreError, Invalid, TooLarge
-from gateway.pipeline_file import MAX_BYTES, plain_data, read_pipeline_file
+from gateway.pipeline_file import MAX_BYTES, json_schema, plain_data, read_pipeline_file
 from projections.values import step_value
+from services.embedded.jars import ROOT
 
 SEATTLE = b"""
 pipeline_id: seattle-weather
@@ -153,3 +154,10 @@ def test_whatever_the_bytes_are_the_answer_is_a_file_or_an_error(data: bytes) ->
 def test_on_and_no_are_words_as_in_yaml_1_2() -> None:
     data = plain_data(b"on: [month]\ncountry: no\nheader: true\n")
     assert data == {"on": ["month"], "country": "no", "header": True}
+
+
+def test_the_schema_for_editors_is_the_committed_one() -> None:
+    """`flexcore pipeline schema > docs/pipeline.schema.json` after a change."""
+    committed = json.loads((ROOT / "docs" / "pipeline.schema.json").read_text())
+    assert committed == json_schema()
+    assert committed["$defs"]["StepIn"]["properties"]["id"]["pattern"].startswith("^[a-z]")

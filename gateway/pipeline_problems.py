@@ -1,0 +1,115 @@
+"""Everything that is wrong with a pipeline file, each with its line.
+
+bytes ─► shape (pydantic) ─► rules of definitions, expressions, known steps ─► where that stands in the text
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from domain.definition import problems
+from domain.errors import Invalid
+from gateway.pipeline_file import PipelineFile, plain_data
+from gateway.strict import dotted
+from plugins.templates import expression_problems
+
+Path = Sequence[str | int]
+
+_LINE = re.compile(r"line (\d+)(?:, column (\d+))?: (.*)", re.DOTALL)
+_OF_STEP = re.compile(r"step '([^']*)': (.*)", re.DOTALL)
+_FIELD = re.compile(r"`?([a-z_]+)`?((?:\.[A-Za-z0-9_-]+|\[\d+\])*)")
+_PART = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileProblem:
+    """Line and column count from 1; a column of 0 is not known."""
+
+    line: int
+    column: int
+    what: str
+
+
+def problems_of(data: bytes, known_steps: Collection[str] | None = None) -> list[FileProblem]:
+    """All that is wrong, in the order of the lines; of a file that cannot be read, the first.
+
+    `known_steps` are the only ones that may be used, where they are given.
+    """
+    try:
+        value = plain_data(data)
+    except Invalid as error:
+        return [_unread(error.message)]
+    places = _Places(data)
+    try:
+        definition = PipelineFile.model_validate(value).definition()
+    except ValidationError as error:
+        wrong = ((one["loc"], f"{dotted('', one['loc'])}: {one['msg']}") for one in error.errors())
+        return sorted(places.problem(loc, what) for loc, what in wrong)
+    found = [*problems(definition)] or expression_problems(definition)
+    steps = [step.id for step in definition.steps]
+    told = [places.problem(_path(one, steps), one) for one in found]
+    for number, step in enumerate(definition.steps):
+        if known_steps is not None and step.uses not in known_steps:
+            known = ", ".join(sorted(known_steps))
+            what = f"step '{step.id}': uses {step.uses!r}, which is not among {known}"
+            told.append(places.problem(("steps", number, "uses"), what))
+    return sorted(told)
+
+
+def _unread(message: str) -> FileProblem:
+    found = _LINE.fullmatch(message)
+    if found is None:
+        return FileProblem(1, 0, message)
+    return FileProblem(int(found[1]), int(found[2] or 0), found[3])
+
+
+def _path(what: str, steps: Sequence[str]) -> Path:
+    """Where the subject of such a sentence stands: `step 'read': with.path: …`."""
+    found = _OF_STEP.fullmatch(what)
+    if found is None or found[1] not in steps:
+        named = [
+            n for n, step_id in enumerate(steps) if re.search(rf"\b{re.escape(step_id)}\b", what)
+        ]
+        return ("steps", named[-1]) if named else ("steps",)
+    field = _FIELD.match(found[2])
+    inner = list(_parts(field[1], field[2])) if field else []
+    return ("steps", steps.index(found[1]), *inner)
+
+
+def _parts(first: str, rest: str) -> Iterator[str | int]:
+    yield first
+    for name, number in _PART.findall(rest):
+        yield int(number) if number else name
+
+
+class _Places:
+    """Where values stand in YAML or JSON text that could be read."""
+
+    def __init__(self, data: bytes) -> None:
+        # JSON may be indented by tabs, YAML may not; a blank stands in the same column.
+        text = data.decode().replace("\t", " ")
+        self._root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+
+    def problem(self, path: Path, what: str) -> FileProblem:
+        """The problem where the path leads, or as far as it does."""
+        node, mark = self._root, self._root.start_mark
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                break
+            mark, node = found
+        return FileProblem(mark.line + 1, mark.column + 1, what)
+
+
+def _child(node: Any, part: str | int) -> tuple[Any, Any] | None:
+    """(where it begins, with its key; the value)"""
+    if isinstance(node, yaml.MappingNode):
+        pairs = (pair for pair in node.value if pair[0].value == part)
+        return next(((key.start_mark, value) for key, value in pairs), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark, node.value[part]
+    return None
