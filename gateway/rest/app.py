@@ -60,11 +60,12 @@ def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
         responses=_problems(),
     )
     commands = CommandService(deps.commands)
+    events = StreamService(deps.events, deps.codec)
     for router in (
         pipelines_router(PipelineService(commands, deps.queries)),
-        executions_router(ExecutionService(commands, deps.queries)),
+        executions_router(ExecutionService(commands, deps.queries), events),
         commands_router(commands),
-        streams_router(StreamService(deps.events, deps.codec)),
+        streams_router(events),
     ):
         app.include_router(router)
     app.include_router(health_router(deps.checks))

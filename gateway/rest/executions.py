@@ -1,17 +1,23 @@
 """Routes of executions: starting one belongs to its pipeline, everything else to itself."""
 
-from typing import Annotated, Literal
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from starlette.responses import Response
 
 from gateway.rest import shapes
 from gateway.rest.headers import asked, caller, freshness
 from gateway.rest.responses import page_response, shape_response, written_response
+from gateway.rest.streams import Slice, events_response, version_of
 from gateway.services.asked import Asked, Caller, Freshness
-from gateway.services.executions import ExecutionService, Start, has_ended
+from gateway.services.executions import CONTEXT, ExecutionService, Start, has_ended
+from gateway.services.streams import Events, StreamService
 from projections.executions import ExecutionsMatching
+from projections.values import dumps
 
 
 class Filter(BaseModel):
@@ -29,8 +35,13 @@ class Filter(BaseModel):
     cursor: str | None = None
 
 
-def executions_router(service: ExecutionService) -> APIRouter:
-    """The routes over `service`."""
+EVENT_STREAM = "text/event-stream"
+QUIET_LOOKS = 30
+"""Looks without news until a comment tells proxies that the connection is used: 15 s."""
+
+
+def executions_router(service: ExecutionService, streams: StreamService) -> APIRouter:
+    """The routes over `service`, and over `streams` for a run's events."""
     router = APIRouter(prefix="/v1", tags=["executions"])
 
     @router.post(
@@ -78,6 +89,37 @@ def executions_router(service: ExecutionService) -> APIRouter:
         """One run with its steps."""
         return shape_response(await service.get(by, execution_id, fresh), if_none_match)
 
+    @router.get(
+        "/executions/{execution_id}/events",
+        response_model=shapes.Events,
+        responses={
+            200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
+            204: {"description": "The run has ended, and all its events are known"},
+        },
+    )
+    async def events(
+        execution_id: str,
+        query: Annotated[Slice, Query()],
+        by: Annotated[Caller, Depends(caller)],
+        fresh: Annotated[Freshness | None, Depends(freshness)],
+        accept: Annotated[str | None, Header()] = None,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """A run's events; with `Accept: text/event-stream` as they come, up to its end.
+
+        There an event's id is its version: `Last-Event-ID` goes on behind it.
+        """
+        if EVENT_STREAM not in (accept or ""):
+            found = await streams.events(by, CONTEXT, execution_id, query.piece(), fresh)
+            return events_response(found)
+        after = query.from_version - 1 if last_event_id is None else version_of(last_event_id)
+        if after and await streams.has_ended(by, CONTEXT, execution_id, after):
+            # Whoever gets anything else comes again.
+            return Response(status_code=204)
+        pieces = streams.follow(by, CONTEXT, execution_id, after)
+        first = await anext(pieces)
+        return EventSourceResponse(_sent(first, pieces), headers={"Cache-Control": "no-store"})
+
     @router.get("/executions", response_model=shapes.Executions)
     async def find(
         query: Annotated[Filter, Query()],
@@ -89,3 +131,23 @@ def executions_router(service: ExecutionService) -> APIRouter:
         return page_response(await service.find(by, matching, fresh))
 
     return router
+
+
+async def _sent(first: Events, pieces: AsyncGenerator[Events]) -> AsyncIterator[bytes]:
+    quiet = 0
+    for item in first.items:
+        yield _event(item)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for item in piece.items:
+                yield _event(item)
+            quiet = 0 if piece.items else quiet + 1
+            if quiet >= QUIET_LOOKS:
+                quiet = 0
+                yield KEEPALIVE_COMMENT
+
+
+def _event(item: dict[str, Any]) -> bytes:
+    return format_sse_event(
+        data_str=dumps(item).decode(), event=item["type"], id=str(item["version"])
+    )

@@ -11,7 +11,7 @@ from gateway.rest import shapes
 from gateway.rest.headers import caller, etag, freshness
 from gateway.rest.responses import json_response
 from gateway.services.asked import Caller, Freshness
-from gateway.services.streams import Piece, StreamService
+from gateway.services.streams import Events, Piece, StreamService
 
 
 class Slice(BaseModel):
@@ -30,11 +30,12 @@ class Slice(BaseModel):
 
     def piece(self) -> Piece:
         """The same for the service. Raises Invalid."""
-        first = self.from_version if self.cursor is None else _version(self.cursor)
+        first = self.from_version if self.cursor is None else version_of(self.cursor)
         return Piece(from_version=first, to_version=self.to_version, at=self.at, limit=self.limit)
 
 
-def _version(cursor: str) -> int:
+def version_of(cursor: str) -> int:
+    """The version that a cursor or an event's id stands for. Raises Invalid."""
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
         raise Invalid("query.invalid", f"{cursor[:40]!r} is no cursor of a stream")
     return int(cursor)
@@ -57,11 +58,16 @@ def streams_router(service: StreamService) -> APIRouter:
         With `FlexCore-Min-Position` as any worker has them that has come to it.
         """
         found = await service.events(by, context, aggregate_id, query.piece(), fresh)
-        body = {
-            "items": found.items,
-            "next_cursor": None if found.next_version is None else str(found.next_version),
-            "total": {"count": found.version, "capped": False},
-        }
-        return json_response(body, headers={"ETag": etag(found.version)})
+        return events_response(found)
 
     return router
+
+
+def events_response(found: Events) -> Response:
+    """A list of events, with the aggregate's version as `ETag`."""
+    body = {
+        "items": found.items,
+        "next_cursor": None if found.next_version is None else str(found.next_version),
+        "total": {"count": found.version, "capped": False},
+    }
+    return json_response(body, headers={"ETag": etag(found.version)})

@@ -1,15 +1,24 @@
-"""StreamService: the events of one aggregate, as the log has them."""
+"""StreamService: the events of one aggregate, as the log has them, now or as they come."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from domain.contexts import CONTEXTS
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, Limited, NotFound, Unavailable, Unknown
 from gateway.json_shapes import event_json
 from gateway.services.asked import Caller, Freshness
 from schemas.codec import Codec
 from streams.event_store import MAX_READ, AtLeast, EventReader
+from streams.stream_index import is_end
+
+LOOK_FIRST_S = 0.05
+LOOK_LAST_S = 0.5
+"""A run that makes events is looked at twenty times a second, one of an hour twice."""
+MAX_FOLLOWERS = 200
+"""Each asks the owner up to twenty times a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Events:
     items: list[dict[str, Any]]
     version: int
     next_version: int | None
+    ended: bool = False
 
 
 def _at_least(freshness: Freshness | None) -> AtLeast | None:
@@ -47,9 +57,17 @@ class StreamService:
     At a position that the caller states, any worker that has read so far.
     """
 
-    def __init__(self, store: EventReader, codec: Codec) -> None:
+    def __init__(
+        self,
+        store: EventReader,
+        codec: Codec,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._store = store
         self._codec = codec
+        self._sleep = sleep
+        self._followers = 0
 
     async def events(
         self,
@@ -80,4 +98,50 @@ class StreamService:
         items = [event_json(event, self._codec) for event in found.events]
         last = found.version if piece.to_version is None else min(found.version, piece.to_version)
         after = found.events[-1].version + 1 if found.events else None
-        return Events(items, found.version, after if after is not None and after <= last else None)
+        return Events(
+            items,
+            found.version,
+            after if after is not None and after <= last else None,
+            ended=bool(found.events) and is_end(found.events[-1].type),
+        )
+
+    async def has_ended(self, caller: Caller, context: str, local_id: str, version: int) -> bool:
+        """Whether nothing follows this version. Raises as `events`."""
+        found = await self.events(caller, context, local_id, Piece(from_version=version, limit=1))
+        return found.ended
+
+    async def follow(
+        self, caller: Caller, context: str, local_id: str, after: int
+    ) -> AsyncGenerator[Events]:
+        """The events behind a version as they come, up to one that nothing follows.
+
+        What is yielded without items only says that we are still there. Raises as `events` at the
+        first read, and Limited where too many follow already; later on a store that is away is
+        waited for.
+        """
+        if self._followers >= MAX_FOLLOWERS:
+            raise Limited(
+                "request.too_many",
+                f"{MAX_FOLLOWERS} streams are followed already; try again in a moment",
+            )
+        self._followers += 1
+        try:
+            found = await self._behind(caller, context, local_id, after)
+            pause_s = LOOK_FIRST_S
+            while True:
+                yield found
+                if found.ended:
+                    return
+                if found.items:
+                    after, pause_s = after + len(found.items), LOOK_FIRST_S
+                await self._sleep(pause_s)
+                pause_s = min(pause_s * 1.5, LOOK_LAST_S)
+                try:
+                    found = await self._behind(caller, context, local_id, after)
+                except (Unavailable, Unknown):
+                    found = Events([], after, None)
+        finally:
+            self._followers -= 1
+
+    async def _behind(self, caller: Caller, context: str, local_id: str, version: int) -> Events:
+        return await self.events(caller, context, local_id, Piece(from_version=version + 1))
