@@ -1,6 +1,6 @@
 """All events in their public shape, past the api: from Kafka to the terminal."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,12 +8,10 @@ from typing import Any
 
 import orjson
 
-from domain.contexts import CONTEXTS
-from domain.errors import Invalid, NotFound
+from gateway.event_types import contexts_of, full_names
 from gateway.json_shapes import event_json
 from gateway.settings import Settings
 from projections.values import dumps
-from schemas import catalogue
 from streams import topics_admin
 from streams.connection import Connection
 from streams.event_log import EventLog
@@ -35,8 +33,8 @@ class Wanted:
 
     def selection(self) -> Selection:
         """Raises NotFound for a context, Invalid for a type that there is not."""
-        contexts = _contexts(self.context)
-        return Selection(contexts, since=self.since, types=_full_names(self.types, contexts))
+        contexts = contexts_of(self.context)
+        return Selection(contexts, since=self.since, types=full_names(self.types, contexts))
 
 
 def tailed(
@@ -54,23 +52,3 @@ def tailed(
     with closing(log):
         for record in log:
             yield orjson.loads(dumps(event_json(record, codec)))
-
-
-def _contexts(wanted: str | None) -> list[str]:
-    if wanted is None:
-        return list(CONTEXTS)
-    if wanted not in CONTEXTS:
-        known = ", ".join(CONTEXTS)
-        raise NotFound("aggregate.not_found", f"there is no context {wanted!r}; known: {known}")
-    return [wanted]
-
-
-def _full_names(types: Sequence[str], contexts: Collection[str]) -> list[str]:
-    events = [cls for context in contexts for cls in CONTEXTS[context].events]
-    full_names = {cls.__name__: catalogue.full_names()[cls] for cls in events}
-    known = full_names | {full: full for full in full_names.values()}
-    unknown = [name for name in types if name not in known]
-    if unknown:
-        names = ", ".join(full_names)
-        raise Invalid("query.invalid", f"there is no event {unknown[0][:80]!r}; known: {names}")
-    return [known[name] for name in types]

@@ -168,3 +168,11 @@ class Events(BaseModel):
     items: list[Event]
     next_cursor: str | None
     total: Total
+
+
+class AllEvents(BaseModel):
+    """A page of the events of all aggregates; `next_cursor` goes on behind it, now or later."""
+
+    items: list[Event]
+    next_cursor: str
+    at_end: bool

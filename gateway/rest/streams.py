@@ -1,5 +1,8 @@
-"""GET /streams/{context}/{id}/events: the event store."""
+"""The event store: GET /streams/{context}/{id}/events of one aggregate, GET /events of all."""
 
+import base64
+import binascii
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -11,7 +14,9 @@ from gateway.rest import shapes
 from gateway.rest.headers import caller, etag, freshness
 from gateway.rest.responses import json_response
 from gateway.services.asked import Caller, Freshness
-from gateway.services.streams import Events, Piece, StreamService
+from gateway.services.streams import AllEvents, Events, Everything, Piece, StreamService
+from streams.event_store import Place
+from streams.positions import parse_position, position_text
 
 
 class Slice(BaseModel):
@@ -34,6 +39,40 @@ class Slice(BaseModel):
         return Piece(from_version=first, to_version=self.to_version, at=self.at, limit=self.limit)
 
 
+class Selected(BaseModel):
+    """Which of all events; `types` are names with commas between them, `cursor` is the last answer's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_timestamp: AwareDatetime | None = None
+    context: str | None = None
+    types: str = ""
+    limit: int = 100
+    cursor: str | None = None
+
+    def everything(self) -> Everything:
+        """The same for the service. Raises Invalid."""
+        return Everything(
+            context=self.context,
+            types=[name.strip() for name in self.types.split(",") if name.strip()],
+            since=self.from_timestamp,
+            position={} if self.cursor is None else _places(self.cursor),
+            limit=self.limit,
+        )
+
+
+def _cursor(position: Mapping[Place, int]) -> str:
+    return base64.urlsafe_b64encode(position_text(position).encode()).decode().rstrip("=")
+
+
+def _places(cursor: str) -> dict[Place, int]:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        return parse_position(base64.b64decode(padded, b"-_", validate=True).decode())
+    except (ValueError, binascii.Error, Invalid):
+        raise Invalid("query.invalid", "that cursor is none; use one as it was given") from None
+
+
 def version_of(cursor: str) -> int:
     """The version that a cursor or an event's id stands for. Raises Invalid."""
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
@@ -42,10 +81,21 @@ def version_of(cursor: str) -> int:
 
 
 def streams_router(service: StreamService) -> APIRouter:
-    """The route over `service`."""
-    router = APIRouter(prefix="/v1/streams", tags=["streams"])
+    """The routes over `service`."""
+    router = APIRouter(prefix="/v1", tags=["streams"])
 
-    @router.get("/{context}/{aggregate_id}/events", response_model=shapes.Events)
+    @router.get("/events", response_model=shapes.AllEvents)
+    async def everything(
+        query: Annotated[Selected, Query()], by: Annotated[Caller, Depends(caller)]
+    ) -> Response:
+        """The events of all aggregates in the order of their times, read from the log.
+
+        `next_cursor` is always there: with it a client goes on, also later with what has come
+        meanwhile; `at_end` says that nothing followed for now.
+        """
+        return _all_response(await service.everything(by, query.everything()))
+
+    @router.get("/streams/{context}/{aggregate_id}/events", response_model=shapes.Events)
     async def events(
         context: str,
         aggregate_id: str,
@@ -61,6 +111,12 @@ def streams_router(service: StreamService) -> APIRouter:
         return events_response(found)
 
     return router
+
+
+def _all_response(found: AllEvents) -> Response:
+    return json_response(
+        {"items": found.items, "next_cursor": _cursor(found.position), "at_end": found.at_end}
+    )
 
 
 def events_response(found: Events) -> Response:

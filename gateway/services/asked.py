@@ -40,6 +40,11 @@ class Caller:
             raise NotFound(f"{context}.not_found", f"there is no {context} {local_id[:80]!r}")
         return self.prefix + local_id
 
+    def owns(self, aggregate_id: str) -> bool:
+        """Whether an aggregate is of the caller's tenant."""
+        tenant, tilde, _ = aggregate_id.rpartition("~")
+        return tenant == self.tenant if tilde else self.tenant == DEFAULT_TENANT
+
     def local_id(self, aggregate_id: str) -> str:
         """An aggregate id of this tenant as the caller knows it."""
         return aggregate_id.removeprefix(self.prefix)

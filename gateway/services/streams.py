@@ -1,17 +1,19 @@
 """StreamService: the events of one aggregate, as the log has them, now or as they come."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from domain.contexts import CONTEXTS
 from domain.errors import Invalid, Limited, NotFound, Unavailable, Unknown
+from gateway.event_types import contexts_of, full_names
 from gateway.json_shapes import event_json
 from gateway.services.asked import Caller, Freshness
 from schemas.codec import Codec
-from streams.event_store import MAX_READ, AtLeast, EventReader
+from streams.event_store import MAX_READ, AtLeast, EventReader, Place, Selection
 from streams.stream_index import is_end
 
 LOOK_FIRST_S = 0.05
@@ -19,6 +21,10 @@ LOOK_LAST_S = 0.5
 """A run that makes events is looked at twenty times a second, one of an hour twice."""
 MAX_FOLLOWERS = 200
 """Each asks the owner up to twenty times a second."""
+MAX_READERS = 4
+"""Of all events at once: each is a consumer of its own."""
+READ_S = 5.0
+"""How long a page of all events may take; where few are of the wanted types it has fewer, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,26 @@ class Piece:
 
 
 ALL = Piece()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything:
+    """Which of all events: of a context, of types, from a time or from where a page before ended."""
+
+    context: str | None = None
+    types: Sequence[str] = ()
+    since: datetime | None = None
+    position: Mapping[Place, int] = field(default_factory=dict)
+    limit: int = MAX_READ
+
+
+@dataclass(frozen=True, slots=True)
+class AllEvents:
+    """Public shapes in the order of their times; `position` is where the next page begins."""
+
+    items: list[dict[str, Any]]
+    position: Mapping[Place, int]
+    at_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +94,7 @@ class StreamService:
         self._codec = codec
         self._sleep = sleep
         self._followers = 0
+        self._readers = 0
 
     async def events(
         self,
@@ -145,3 +172,39 @@ class StreamService:
 
     async def _behind(self, caller: Caller, context: str, local_id: str, version: int) -> Events:
         return await self.events(caller, context, local_id, Piece(from_version=version + 1))
+
+    async def everything(self, caller: Caller, wanted: Everything) -> AllEvents:
+        """A page of the caller's events of all aggregates, read from the log.
+
+        Raises NotFound for a context, Invalid for a type or a number out of range, Limited where
+        too many read already, Unavailable.
+        """
+        if not 1 <= wanted.limit <= MAX_READ:
+            raise Invalid("query.invalid", f"limit is {wanted.limit}; it must be 1 to {MAX_READ}")
+        contexts = contexts_of(wanted.context)
+        types = full_names(wanted.types, contexts)
+        if self._readers >= MAX_READERS:
+            raise Limited(
+                "request.too_many",
+                f"{MAX_READERS} clients read all events already; try again in a moment",
+            )
+        feed = self._store.read_all(Selection(contexts, wanted.since, wanted.position, types))
+        self._readers += 1
+        items: list[dict[str, Any]] = []
+        at_end = False
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(READ_S):
+                    async for event in feed:
+                        if caller.owns(event.aggregate_id):
+                            items.append(event_json(event, self._codec))
+                            if len(items) == wanted.limit:
+                                break
+                    else:
+                        at_end = True
+        finally:
+            self._readers -= 1
+            await feed.aclose()
+        if not (at_end or feed.position):
+            raise Unavailable("broker.unavailable", "the log could not be read; try again")
+        return AllEvents(items, feed.position, at_end)

@@ -114,6 +114,25 @@ def test_a_run_that_failed_is_folded_from_its_topic_as_well(
     assert json.loads(folded) == rest
 
 
+def test_the_events_of_a_run_are_read_among_all_and_as_a_stream(
+    demonstrated: Demonstrated,
+) -> None:
+    product = demonstrated.product
+    run_id, api = demo_run(product), product.endpoints["api"]
+    of_run = get(f"{api}/v1/executions/{run_id}/events?limit=500")["items"]
+
+    of_all = get(f"{api}/v1/events?limit=1000&context=execution")["items"]
+    stream = urllib.request.Request(
+        f"{api}/v1/executions/{run_id}/events", headers={"Accept": "text/event-stream"}
+    )
+    with urllib.request.urlopen(stream, timeout=30) as answer:
+        sent = [line[6:] for line in answer.read().decode().splitlines() if line.startswith("data")]
+
+    assert of_run[-1]["type"] == "ExecutionCompleted"
+    assert [event for event in of_all if event["aggregate_id"] == run_id] == of_run
+    assert list(map(json.loads, sent)) == of_run
+
+
 def test_a_foreign_producer_needs_no_more_than_the_topics(demonstrated: Demonstrated) -> None:
     product = demonstrated.product
     places = product.endpoints
