@@ -122,6 +122,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "stack.not_running": Unavailable,
     "stack.failed": Unavailable,
     "settings.invalid": Invalid,
+    "settings.unknown": NotFound,
     "faults.not_here": Invalid,
 }
 """Every error code and its family. A code is never renamed, only added."""

@@ -32,21 +32,30 @@ Standby = Annotated[int | Literal["all"], PlainValidator(_standby)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Kafka(_Section):
-    """Without `bootstrap` the embedded Kafka is used."""
+    """The broker, and FlexCore's topics on it."""
 
     bootstrap: str | None = None
+    """host:port of a broker; without it the embedded Kafka is used"""
     partitions: Annotated[int, Field(ge=1, le=1024)] = 8
+    """of each topic, chosen when the topics are made and never changed"""
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "flexcore"
+    """what the names of topics and groups begin with"""
     replication_factor: Annotated[int, Field(ge=1)] = 1
+    """copies of each partition, when the topics are made"""
     security_protocol: SecurityProtocol = "PLAINTEXT"
+    """how the broker is spoken to"""
     sasl_mechanism: str | None = None
+    """such as SCRAM-SHA-512, with SASL"""
     sasl_username: str | None = None
+    """with SASL"""
     sasl_password: SecretStr | None = None
+    """with SASL"""
     ssl_ca_location: Path | None = None
+    """file with the certificates that the broker's is checked by"""
 
     def security(self) -> dict[str, str]:
         """What librdkafka needs beside the address, under its names; empty for a plain connection."""
@@ -64,54 +73,63 @@ class Kafka(_Section):
 
 
 class Database(_Section):
-    """Without `url` the embedded PostgreSQL is used; `data_url` is what `postgres_write` writes to."""
+    """PostgreSQL: the read models, and the tables of pipelines."""
 
     url: SecretStr | None = None
+    """postgresql://… of the read models; without it the embedded PostgreSQL is used"""
     data_url: SecretStr | None = None
+    """postgresql://… that postgres_write writes to, of a role of its own"""
 
 
 class Registry(_Section):
-    """Without `url` schemas live in a topic and the API serves them."""
+    """The schema registry."""
 
     url: str | None = None
+    """of a Confluent-compatible one; without it schemas live in a topic and the api serves them"""
 
 
 class Api(_Section):
-    """Where the REST API listens."""
+    """The REST api."""
 
     host: str = "127.0.0.1"
+    """address that it listens on"""
     port: Port = 8350
+    """port that it listens on; 0 = any free one"""
 
 
 class Worker(_Section):
-    """`slot` is unique per running worker (default: the lowest free one); `web_port` 0 = any free one.
-
-    `standby`: a worker's index holds `all` partitions, or those it owns and those that it is one of
-    so many standbys for; the same for all workers, since the group's leader decides.
-    """
+    """The workers, which judge commands and run steps."""
 
     slot: Annotated[int | None, Field(ge=0)] = None
+    """number of this worker, unique among those that run (default: the lowest free one)"""
     session_timeout_s: Annotated[float, Field(gt=0)] = 6.0
+    """seconds without a sign of life until others take a worker's partitions"""
     web_port: Port = 0
+    """port of its health page and of reads of aggregates; 0 = any free one"""
     standby: Standby = "all"
+    """partitions that its index holds: all, or those it owns and those it is one of so many standbys
+    for; the same for all workers, since the group's leader decides"""
 
 
 class Projector(_Section):
-    """The port of the table views."""
+    """The projector, which builds the read models."""
 
     web_port: Port = 6066
+    """port of the table views; 0 = any free one"""
 
 
 class Files(_Section):
-    """Pipelines' paths are relative to `root` (default: where the stack was started) and never leave it."""
+    """Files of pipelines."""
 
     root: Path | None = None
+    """folder that their paths are relative to and never leave (default: where the stack was started)"""
 
 
 class Embedded(_Section):
-    """`maven_url` names the Maven repository that Kafka's jars come from."""
+    """The embedded Kafka."""
 
     maven_url: str | None = None
+    """Maven repository that its jars come from"""
 
 
 class Settings(_Section):
@@ -126,6 +144,7 @@ class Settings(_Section):
     files: Files = Files()
     embedded: Embedded = Embedded()
     data_dir: Path = Path(".flexcore")
+    """folder of the embedded servers, of indexes and of logs"""
 
 
 def read(

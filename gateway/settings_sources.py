@@ -2,10 +2,12 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
 from domain.errors import Invalid
 
@@ -32,20 +34,63 @@ def merged(
     return tree
 
 
-def _keys(
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A setting: its name, what is in force and where that comes from, and what it means."""
+
+    variable: str
+    value: Any
+    source: str
+    default: Any
+    secret: bool
+    about: str
+
+
+def explained(
+    model: type[BaseModel], environment: Mapping[str, str], settings: BaseModel
+) -> Iterator[Explained]:
+    """Every setting; `settings` are those that `merged` led to. A secret's value is not told."""
+    profile = {path for path, _ in _leaves(_profile(environment.get(_PROFILE)))}
+    for variable, path, field in _fields(model):
+        value: Any = settings
+        for name in path:
+            value = getattr(value, name)
+        secret = _is_secret(field)
+        source = "default"
+        if variable in environment:
+            source = "environment"
+        elif secret and variable + _FILE in environment:
+            source = environment[variable + _FILE]
+        elif path in profile:
+            source = environment[_PROFILE]
+        about = " ".join((field.description or "").split())
+        told = value if value is None or not secret else str(value)
+        yield Explained(variable, told, source, field.default, secret, about)
+
+
+def _fields(
     model: type[BaseModel], path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(environment name, path in the tree) of every setting, and of every secret's file."""
+) -> Iterator[tuple[str, tuple[str, ...], FieldInfo]]:
+    """(environment name, path in the tree, field) of every setting."""
     for name, field in model.model_fields.items():
         here = (*path, name)
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _keys(annotation, here)
-            continue
-        variable = _PREFIX + "__".join(here).upper()
-        yield variable, here
-        if SecretStr in getattr(annotation, "__args__", ()):
-            yield variable + _FILE, here
+            yield from _fields(annotation, here)
+        else:
+            yield _PREFIX + "__".join(here).upper(), here, field
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in getattr(field.annotation, "__args__", ())
+
+
+def _keys(model: type[BaseModel]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(environment name, path in the tree) of every setting, and of every secret's file."""
+    for variable, path, field in _fields(model):
+        yield variable, path
+        if _is_secret(field):
+            yield variable + _FILE, path
 
 
 def _setting(

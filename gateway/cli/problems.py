@@ -10,6 +10,7 @@ _FIXES = {
     "pipeline.not_found": "see `flexcore pipeline list`",
     "execution.not_found": "see `flexcore execution list`",
     "table.not_found": "see `flexcore table list`",
+    "settings.unknown": "see `flexcore config list`",
     "schema.not_found": "see `flexcore schema list`",
     "aggregate.version_conflict": "read it again, then decide with the version it has now",
     "internal.error": "look into the logs of the data folder, and report it",
