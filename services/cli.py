@@ -48,6 +48,7 @@ COMMANDS = (
     Command(
         "faults", "gateway.cli.faults:app", "Break a stack on purpose and check every promise."
     ),
+    Command("doctor", "services.doctor:doctor", "Find out what is wrong, and what mends it."),
     Command("config", "gateway.cli.config:app", "Look at the settings in force."),
     Command("schema", "gateway.cli.schema:app", "Look at the Avro schemas."),
 )

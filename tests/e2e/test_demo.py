@@ -114,6 +114,16 @@ def test_a_run_that_failed_is_folded_from_its_topic_as_well(
     assert json.loads(folded) == rest
 
 
+def test_the_doctor_finds_a_stack_that_is_well_to_be_well(demonstrated: Demonstrated) -> None:
+    findings = demonstrated.product.json("doctor")
+
+    assert {one["check"] for one in findings} >= {
+        *("kafka", "postgres", "worker", "projector", "api"),
+        *("broker", "topics", "schemas", "database", "migrations", "clock"),
+    }
+    assert [one for one in findings if one["state"] == "failed"] == []
+
+
 def test_the_events_of_a_run_are_read_among_all_and_as_a_stream(
     demonstrated: Demonstrated,
 ) -> None:
