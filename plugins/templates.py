@@ -145,7 +145,7 @@ def _narrowed(tokens: Sequence[Token], variables: Mapping[str, object]) -> dict[
     if "steps" in found:
         named = set(_steps_in(tokens))
         steps = cast(Mapping[str, object], found["steps"])
-        found["steps"] = {id: step for id, step in steps.items() if id in named}
+        found["steps"] = {id: steps[id] for id in named if id in steps}
     return found
 
 

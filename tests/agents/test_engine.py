@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from agents.due import FEW_DEADLINES
@@ -75,6 +76,21 @@ def test_a_step_knows_the_input_of_its_run_and_the_run() -> None:
     config = '{"day": "${{ input.day }}", "of": "${{ execution.pipeline_id }}"}'
     run = world.start(step("only", config=config), input_json='{"day": 3}')
     assert world.runner.calls[f"{run}/only/1"][0].config == {"day": 3, "of": "p"}
+
+
+def test_only_the_outputs_that_a_step_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    loads = orjson.loads
+    monkeypatch.setattr("agents.variables.orjson.loads", lambda t: read.append(t) or loads(t))
+    world = World()
+    config = '{"n": "${{ steps.a.output.count }}"}'
+    run = world.start(step("a"), step("b"), step("last", "a", "b", config=config))
+    for name in ("a", "b"):
+        world.runner.end(f"{run}/{name}/1", Succeeded(f'{{"count": "{name}"}}', 0.1))
+        world.turn()
+        world.judge()
+    assert world.runner.calls[f"{run}/last/1"][0].config == {"n": "a"}
+    assert '{"count": "b"}' not in read
 
 
 def test_a_step_whose_condition_is_false_is_skipped_and_takes_no_place() -> None:
