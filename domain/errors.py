@@ -6,6 +6,7 @@ FlexCoreError
 ├── NotFound          the caller: no such thing
 ├── Denied            the caller: not allowed
 ├── TooLarge          the caller: over a limit
+├── TooSlow           the caller: the request did not come in time
 ├── VersionConflict   the caller, with news: somebody was faster
 ├── Limited           retry later: too many requests
 ├── Unavailable       retry: a part is away
@@ -49,6 +50,10 @@ class Denied(FlexCoreError):
 
 class TooLarge(FlexCoreError):
     http_status, grpc_code, exit_code = 413, "RESOURCE_EXHAUSTED", 7
+
+
+class TooSlow(FlexCoreError):
+    http_status, grpc_code, exit_code = 408, "DEADLINE_EXCEEDED", 6
 
 
 class VersionConflict(FlexCoreError):
@@ -108,6 +113,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "query.invalid": Invalid,
     "request.invalid": Invalid,
     "request.too_large": TooLarge,
+    "request.too_slow": TooSlow,
     "request.too_many": Limited,
     "table.not_found": NotFound,
     "schema.not_found": NotFound,

@@ -21,6 +21,7 @@ from domain.errors import FlexCoreError, Invalid, Unavailable
 from gateway import settings as configuration
 from gateway.rest.app import Deps, create_app
 from gateway.rest.health import Check
+from gateway.rest.patience import PatientProtocol
 from gateway.services.read_models import ReadModelAt
 from gateway.settings import Settings
 from observability import logs
@@ -159,6 +160,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

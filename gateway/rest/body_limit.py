@@ -1,38 +1,52 @@
-"""No body over 1 MiB is parsed, whatever its headers say."""
+"""No body over 1 MiB is parsed, whatever its headers say, and none is waited for without end."""
+
+import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.errors import TooLarge
+from domain.errors import FlexCoreError, TooLarge, TooSlow
 from gateway.rest.responses import error_response
 from gateway.rest.tracing import trace_id_of
 
 MAX_BODY_BYTES = 1024 * 1024
+BODY_S = 20.0
+"""A whole body at 50 KiB a second."""
 
 
 class BodyLimit:
-    """Reads the body before the application does, and answers 413 in its place.
+    """Reads the body before the application does, and answers 413 or 408 in its place.
 
     Our bodies are read whole anyway; the framework would turn an error while reading into its own.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES, within_s: float = BODY_S
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await self._body(scope, receive)
-        if body is None:
+        try:
+            async with asyncio.timeout(self._within_s):
+                body = await self._body(scope, receive)
+        except TimeoutError:
+            error: FlexCoreError = TooSlow(
+                "request.too_slow", f"a body has {self._within_s:g} s to come; send it at once"
+            )
+        else:
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send)
+                return
             error = TooLarge(
                 "request.too_large", f"a body has at most {self._max_bytes} bytes; send less"
             )
-            response = error_response(error, scope["path"], trace_id_of(scope))
-            response.headers["Connection"] = "close"
-            await response(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
+        response = error_response(error, scope["path"], trace_id_of(scope))
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, `None` where it is too large."""
