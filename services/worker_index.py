@@ -3,6 +3,7 @@
 files ──► of this log? ──► ahead of it anywhere? drop that ──► read on ──► as far as the log was
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from streams import index_faults
 from streams.broker_wait import WITHIN_S, until_answered
 from streams.connection import Connection
 from streams.following import EVERYWHERE, Following
@@ -47,7 +49,7 @@ def open_index(
     """
     deadline = time.monotonic() + WITHIN_S
     log_id = until_answered(lambda: log_identity(connection, topics), deadline)
-    index = LmdbStreamIndex(folder, partitions=partitions, log_id=log_id)
+    index = sound_index(folder, partitions, log_id)
     names = read_back(topics)
     asked = [(topic, partition) for topic in names for partition in range(partitions)]
     found = until_answered(lambda: true_ends(connection, asked), deadline)
@@ -62,6 +64,16 @@ def open_index(
     )
     following = Following(first, everything=everything)
     return index, following, Behind(index, ends, following)
+
+
+def sound_index(folder: Path, partitions: int, log_id: str) -> LmdbStreamIndex:
+    """The index, without what ended the process before by a fault."""
+    faults = folder.with_suffix(".fault")
+    if why := index_faults.blamed(faults):
+        log.error("index_dropped", why=f"the last process died in it: {why}")
+        shutil.rmtree(folder, ignore_errors=True)
+    index_faults.watch(faults)
+    return LmdbStreamIndex(folder, partitions=partitions, log_id=log_id)
 
 
 def _followed_before(index: StreamIndex, names: Iterable[str], partition: int) -> bool:
