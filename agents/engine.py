@@ -213,15 +213,15 @@ class Engine:
             self._tell(due, f"{due.key}/redeliver/{due.delivery}", command)
             return
         step = next(step for step in state.definition.steps if step.id == due.step_id)
-        variables = variables_of(state)
         try:
+            variables = variables_of(state)
             if step.when is not None and not holds(step.when, variables):
                 del self._running[due.key]
                 skip = SkipStep(due.execution_id, due.step_id, due.attempt)
                 self._tell(due, f"{due.key}/skip", skip)
                 return
             config = render(orjson.loads(step.with_json), variables)
-        except ExpressionError as error:
+        except (ExpressionError, orjson.JSONDecodeError) as error:
             self._finish(due, Failed("step.invalid_template", str(error), 0.0, retryable=False))
             return
         assert isinstance(config, dict)

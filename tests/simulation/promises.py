@@ -4,7 +4,7 @@ from streams.records import text
 from tests.simulation.cluster import Cluster
 from tests.simulation.witness import Violation, Witness
 
-_ENDS = ("flexcore.execution.ExecutionCompleted", "flexcore.execution.ExecutionFailed")
+_ENDS = tuple(f"flexcore.execution.Execution{how}" for how in ("Completed", "Failed", "Cancelled"))
 
 
 def hold(cluster: Cluster) -> int:

@@ -26,6 +26,9 @@ class ScriptedRunner:
     def cancel(self, concerned: Callable[[str], bool]) -> None:
         self._calls = {key: done for key, done in self._calls.items() if not concerned(key)}
 
+    def stop(self, concerned: Callable[[str], bool]) -> None:
+        self.cancel(concerned)
+
     def end_one(self, random: Random) -> str:
         """End a step that runs; its key."""
         key = random.choice(list(self._calls))
