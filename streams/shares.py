@@ -65,11 +65,14 @@ def _standbys(
     before: Mapping[str, Share], owner: Mapping[int, str], standbys: int
 ) -> dict[str, set[int]]:
     standing = _Standing(before, owner, standbys)
-    for number in sorted(owner):
-        have_read = [n for n, share in before.items() if number in share.standby | share.owned]
-        standing.take(number, filter(standing.has_room(number), have_read))
-    for number in sorted(owner):
-        standing.take(number, before)
+    # One for each partition, then the second: else the first ones would use up who has room.
+    for _ in range(standbys):
+        for number in sorted(owner):
+            have_read = [n for n, share in before.items() if number in share.standby | share.owned]
+            standing.take_one(number, filter(standing.has_room(number), have_read))
+    for _ in range(standbys):
+        for number in sorted(owner):
+            standing.take_one(number, before)
     return standing.of
 
 
@@ -87,12 +90,13 @@ class _Standing:
         self._limit = -(-len(owner) * standbys // len(self.of))
         self._owned = Counter(owner.values())
 
-    def take(self, number: int, names: Iterable[str]) -> None:
-        """Let as many of `names` stand by for a partition as it lacks, those with the least first."""
-        lacking = self._standbys - sum(number in numbers for numbers in self.of.values())
-        others = (n for n in names if n != self._owner[number] and number not in self.of[n])
-        for name in sorted(others, key=lambda name: self._load(name, number))[:lacking]:
-            self.of[name].add(number)
+    def take_one(self, number: int, names: Iterable[str]) -> None:
+        """Let the one of `names` with the least stand by for a partition, if it lacks a standby."""
+        if sum(number in numbers for numbers in self.of.values()) < self._standbys:
+            others = (n for n in names if n != self._owner[number] and number not in self.of[n])
+            chosen = min(others, key=lambda name: self._load(name, number), default=None)
+            if chosen is not None:
+                self.of[chosen].add(number)
 
     def has_room(self, number: int) -> Callable[[str], bool]:
         """Who can stand by for a partition and have no more than its part of all, and of the owner's."""
