@@ -188,4 +188,4 @@ def test_example_code_stays_short() -> None:
     code = (ROOT / "examples" / "fold_topics.py").read_text().splitlines()
 
     # The docstring is the first line.
-    assert sum(1 for line in code[1:] if line.strip()) <= 40
+    assert sum(1 for line in code[1:] if line.strip()) <= 45
