@@ -41,6 +41,10 @@ class Deadline:
     cause: str
     correlation: str
 
+    @property
+    def key(self) -> str:
+        return self.execution_id
+
 
 class Deadlines:
     """Of the runs that have one, the first to come first."""

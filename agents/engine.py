@@ -200,7 +200,7 @@ class Engine:
         if isinstance(self._runs.get(deadline.execution_id), Running):
             log.info("deadline_exceeded", execution_id=deadline.execution_id)
             command = ExpireExecution(deadline.execution_id)
-            self._tell(deadline, f"{deadline.execution_id}/expire", command)
+            self._tell(deadline, "expire", command)
 
     def _start(self, due: DueStep) -> None:
         state = self._runs.get(due.execution_id)
@@ -210,7 +210,7 @@ class Engine:
         if due.orphan:
             log.warning("step_redelivered", key=due.key, delivery=due.delivery)
             command = RedeliverStep(due.execution_id, due.step_id, due.attempt, due.delivery)
-            self._tell(due, f"{due.key}/redeliver/{due.delivery}", command)
+            self._tell(due, f"redeliver/{due.delivery}", command)
             return
         step = next(step for step in state.definition.steps if step.id == due.step_id)
         try:
@@ -218,7 +218,7 @@ class Engine:
             if step.when is not None and not holds(step.when, variables):
                 del self._running[due.key]
                 skip = SkipStep(due.execution_id, due.step_id, due.attempt)
-                self._tell(due, f"{due.key}/skip", skip)
+                self._tell(due, "skip", skip)
                 return
             config = render(orjson.loads(step.with_json), variables)
         except (ExpressionError, orjson.JSONDecodeError) as error:
@@ -238,7 +238,7 @@ class Engine:
         if isinstance(result, StepSucceeded):
             self._tell(
                 due,
-                f"{due.key}/complete",
+                "complete",
                 CompleteStep(
                     execution_id=due.execution_id,
                     step_id=due.step_id,
@@ -250,7 +250,7 @@ class Engine:
         else:
             self._tell(
                 due,
-                f"{due.key}/fail",
+                "fail",
                 FailStep(
                     execution_id=due.execution_id,
                     step_id=due.step_id,
@@ -261,9 +261,9 @@ class Engine:
                 ),
             )
 
-    def _tell(self, due: DueStep | Deadline, name: str, command: Any) -> None:
-        """Send a command; one of the same name has the same id."""
-        command_id = uuid.uuid5(NAMESPACE, name)
+    def _tell(self, due: DueStep | Deadline, kind: str, command: Any) -> None:
+        """Send a command; one of the same kind for the same delivery has the same id."""
+        command_id = uuid.uuid5(NAMESPACE, f"{due.key}/{kind}")
         partition = partition_of(due.execution_id, self._partitions)
         self._send(
             [
