@@ -10,8 +10,13 @@ from random import Random
 from typing import Any
 
 from domain.definition import Definition, OnError, Retry, Step
-from domain.execution.messages import ExecutePipeline
-from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, RevisePipeline
+from domain.execution.messages import CancelExecution, ExecutePipeline
+from domain.pipeline.pipeline import (
+    ActivatePipeline,
+    CreatePipeline,
+    PausePipeline,
+    RevisePipeline,
+)
 from streams.records import (
     Headers,
     Identity,
@@ -31,7 +36,13 @@ Sent = tuple[Identity, str]
 _RETRY = Retry(2, 1.0, 2.0, 2.0, True)
 _FIRST = Step("first", "flexcore.nothing", (), OnError.FAIL, None, _RETRY, None, "{}")
 _SECOND = Step("second", "flexcore.nothing", ("first",), OnError.FAIL, None, None, None, "{}")
-_DEFINITIONS = (Definition((_FIRST,)), Definition((_FIRST, _SECOND)))
+_WHATEVER = Step("first", "flexcore.nothing", (), OnError.CONTINUE, None, None, None, "{}")
+_WELL = "steps.first.status == 'succeeded'"
+_THEN = Step("second", "flexcore.nothing", ("first",), OnError.FAIL, None, None, _WELL, "{}")
+_ONCE = Definition((_FIRST,))
+_TWICE = Definition((_FIRST, _SECOND))
+_PERHAPS = Definition((_WHATEVER, _THEN))
+SOON_S = 1.5
 
 
 @cache
@@ -55,20 +66,27 @@ class Command:
     expected: str
 
 
+_CREATED = {name: CreatePipeline(name, "A", "", _ONCE) for name in PIPELINES}
+_ACTIVATED = {name: ActivatePipeline(name, "") for name in PIPELINES}
+
+
 def _messages() -> list[Any]:
     pipelines = [
         message
         for name in PIPELINES
         for message in (
-            CreatePipeline(name, "A", "", _DEFINITIONS[0]),
-            RevisePipeline(name, "B", "", _DEFINITIONS[1]),
-            RevisePipeline(name, "C", "", _DEFINITIONS[0]),
-            RevisePipeline(name, "D", "", _DEFINITIONS[1]),
-            ActivatePipeline(name, ""),
+            _CREATED[name],
+            RevisePipeline(name, "B", "", _TWICE),
+            RevisePipeline(name, "C", "", _ONCE),
+            RevisePipeline(name, "D", "", _PERHAPS),
+            _ACTIVATED[name],
         )
     ]
-    runs = [ExecutePipeline(e, PIPELINES[n % 2], None, 0, "{}") for n, e in enumerate(EXECUTIONS)]
-    return [*pipelines, *runs, *runs]
+    pairs = [(run, PIPELINES[n % 2]) for n, run in enumerate(EXECUTIONS)]
+    runs = [ExecutePipeline(run, name, None, 0, "{}") for run, name in pairs]
+    hasty = [ExecutePipeline(run, name, SOON_S, 0, "{}") for run, name in pairs]
+    ended = [CancelExecution(run, "") for run in EXECUTIONS]
+    return [*pipelines, PausePipeline(PIPELINES[0], ""), *runs, *runs, *hasty, *ended]
 
 
 MESSAGES = _messages()
@@ -77,7 +95,7 @@ MESSAGES = _messages()
 @cache
 def command(message: Any, number: int, expected: str = "") -> Command:
     """A command of this content under the id of this number."""
-    execution = isinstance(message, ExecutePipeline)
+    execution = isinstance(message, ExecutePipeline | CancelExecution)
     context = "execution" if execution else "pipeline"
     aggregate_id = str(message.execution_id if execution else message.pipeline_id)
     value = CODEC.encode(message)
@@ -96,7 +114,11 @@ def command(message: Any, number: int, expected: str = "") -> Command:
 
 def first_commands() -> list[Command]:
     """Two pipelines that can be executed; the third one is for others to create."""
-    return [command(MESSAGES[place * 5 + what], 90 + what) for place in range(2) for what in (0, 4)]
+    return [
+        command(message[name], number)
+        for name in PIPELINES[:2]
+        for message, number in ((_CREATED, 90), (_ACTIVATED, 94))
+    ]
 
 
 def some_command(random: Random) -> Command:

@@ -17,7 +17,7 @@ from streams.turn import Place, Settled
 from tests.simulation.asking import Asking
 from tests.simulation.places import OUTCOMES
 from tests.simulation.read_back import ReadBack
-from tests.simulation.writer import Network, Steps, Writer
+from tests.simulation.writer import Network, Steps, Writer, is_internal
 
 MAX_REOPENS = 5
 LOOK_MS = 1_000
@@ -37,7 +37,10 @@ class Superseded(Exception):
 
 
 class LaneThread:
-    """`busy` = a transaction is in flight, `acting` = what its failure asks for is."""
+    """`busy` = a transaction is in flight, `acting` = what its failure asks for is.
+
+    `internal` = the engine alone asked for what the last transaction writes.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class LaneThread:
         self.busy = False
         self.acting = False
         self.committed = False
+        self.internal = False
         self.ended = ""
         self.broken: Mapping[Place, str] = {}
         self.engine: Engine
@@ -94,6 +98,7 @@ class LaneThread:
         transaction = self.lane.step(self._broker.another_moment())
         if transaction is None:
             return
+        self.internal = is_internal(transaction)
         self._note("judged", len(transaction.writes), dict(transaction.offsets))
         result = yield from self._writer.run(transaction)
         if isinstance(result, TransactionError):

@@ -64,7 +64,7 @@ class Log:
     @property
     def stable_end(self) -> int:
         """The LSO."""
-        return min(self.open_from.values(), default=len(self.entries))
+        return min(self.open_from.values()) if self.open_from else len(self.entries)
 
     def append(
         self, contents: Iterable[Content], at_ms: int, producer: int = NOBODY

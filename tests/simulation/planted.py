@@ -25,7 +25,7 @@ from tests.simulation.lane_thread import LaneThread
 from tests.simulation.places import log_of
 from tests.simulation.read_back import ReadBack
 from tests.simulation.worker import Parts
-from tests.simulation.writer import Steps, Writer
+from tests.simulation.writer import Steps, Writer, is_internal
 
 Planted = Callable[[], AbstractContextManager[Parts]]
 
@@ -165,8 +165,7 @@ class _UnfencedWriter(Writer):
     """Sends no offsets with a transaction that holds the engine's events alone."""
 
     def send_offsets(self, session: Session, transaction: Transaction) -> None:
-        engine = ("ce_source", b"flexcore/engine")
-        if not transaction.writes or any(engine not in w.headers for w in transaction.writes):
+        if not is_internal(transaction):
             super().send_offsets(session, transaction)
 
 

@@ -54,9 +54,13 @@ def _everything_is_answered(witness: Witness, *, torn: bool) -> None:
 
 
 def _executions_end(witness: Witness) -> None:
+    """Each once, with its last event."""
     for (context, aggregate_id), events in witness.events.items():
-        if context == "execution" and text(events[max(events)].headers, "ce_type") not in _ENDS:
-            raise Violation(f"execution {aggregate_id} never ends")
+        types = [text(events[version].headers, "ce_type") for version in sorted(events)]
+        if context == "execution" and [t in _ENDS for t in types] != [False] * (len(types) - 1) + [
+            True
+        ]:
+            raise Violation(f"execution {aggregate_id} does not end as it should: {types}")
 
 
 def _views_agree(cluster: Cluster) -> None:

@@ -29,13 +29,14 @@ class ReadBack:
         self._at_once = network.chaos.reads_at_once
         self._index = index
         self._name = TOPICS.outcomes, slot % PARTITIONS
+        self._logs = {place: self._broker.log(log_of(place)) for place in READ}
         self._read = {place: tailer.resume(place) for place in READ}
         self._answered: dict[Place, int] = {}
         self._again: set[Place] = set()
 
     @property
     def behind(self) -> bool:
-        return any(at < self._broker.log(log_of(p)).stable_end for p, at in self._read.items())
+        return any(self._read[place] < log.stable_end for place, log in self._logs.items())
 
     def own(self, places: Collection[Place]) -> Steps:
         """Answer what these places hold since the last answered offset, then go on live."""
@@ -49,7 +50,7 @@ class ReadBack:
             at = starts[place]
             while at < reached[place]:
                 yield
-                records, position = self._broker.log(log_of(place)).read(at, self._at_once)
+                records, position = self._logs[place].read(at, self._at_once)
                 events = [e for e in event_records(place, records) if e.offset < reached[place]]
                 self.queue.extend(answers_of(events))
                 at = position
@@ -74,7 +75,7 @@ class ReadBack:
         before = self._read[place]
         if self._broker.down:
             return False
-        records, position = self._broker.log(log_of(place)).read(before, limit)
+        records, position = self._logs[place].read(before, limit)
         if position == before:
             return False
         self._read[place] = position
@@ -87,7 +88,7 @@ class ReadBack:
             if self.tailer.owns(place):
                 self._answered[place] = self.tailer.resume(place)
         for wanted in sorted(self.tailer.wanted_ends()):
-            self.tailer.on_end(wanted, self._broker.log(log_of(wanted)).end)
+            self.tailer.on_end(wanted, self._logs[wanted].end)
         return True
 
     def answer_one(self) -> bool:

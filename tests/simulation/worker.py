@@ -121,6 +121,11 @@ class Worker:
         return not self._thread.committed
 
     @property
+    def is_internal(self) -> bool:
+        """Whether the last transaction was the engine's alone."""
+        return self._thread.internal
+
+    @property
     def ended(self) -> str:
         """Why the process has left by itself."""
         return self._thread.ended

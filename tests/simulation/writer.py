@@ -11,6 +11,7 @@ from typing import Any
 
 from streams.error_table import TransactionError
 from streams.kafka_writer import transactional_ids
+from streams.tailer import ENGINE
 from streams.turn import Place, Transaction, Write
 from tests.simulation.broker import Broker, BrokerError, EndTxn, LogName, Session
 from tests.simulation.chaos import Chaos
@@ -69,6 +70,12 @@ class _Trusted:
     session: Session
     cut: bool = False
     doubted: bool = False
+
+
+def is_internal(transaction: Transaction) -> bool:
+    """Whether it holds events, and all are of commands that the engine gave."""
+    engine = ("ce_source", ENGINE.encode())
+    return bool(transaction.writes) and all(engine in w.headers for w in transaction.writes)
 
 
 class Writer:
