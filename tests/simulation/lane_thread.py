@@ -12,10 +12,9 @@ from agents.engine import Engine
 from streams.error_table import Action, TransactionError
 from streams.fence import AwaitRead, FenceSlots, Opening, ReadEnds, ReadGroup, ReadStable, fence
 from streams.lane import Lane
-from streams.stream_index import StreamIndex
+from streams.stream_index import OUTCOMES, StreamIndex
 from streams.turn import Place, Settled
 from tests.simulation.asking import Asking
-from tests.simulation.places import OUTCOMES
 from tests.simulation.read_back import ReadBack
 from tests.simulation.writer import Network, Steps, Writer, is_internal
 

@@ -2,8 +2,9 @@
 
 from schemas import catalogue
 from schemas.codec import Codec
-from streams.kafka_tailer import OUTCOMES, read_back
+from streams.kafka_tailer import read_back
 from streams.snapshots import snapshots_place
+from streams.stream_index import OUTCOMES
 from streams.topics import Topics
 from streams.turn import Place
 from tests.simulation.broker import LogName

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from random import Random
 
 from streams.answers import Answer
-from streams.stream_index import StreamIndex
+from streams.stream_index import OUTCOMES, StreamIndex
 from streams.tailer import Tailer
 from streams.turn import Place
 from tests.simulation.broker import Broker
-from tests.simulation.places import OUTCOMES, PARTITIONS, READ, SNAPSHOTS, TOPICS, log_of
+from tests.simulation.places import PARTITIONS, READ, SNAPSHOTS, TOPICS, log_of
 from tests.simulation.reading import answers_of, answers_read, event_records, outcome, snapshots_in
 from tests.simulation.writer import Network, Steps
 

@@ -27,7 +27,9 @@ def main(url: str) -> None:
     def command(task: Command) -> None:
         tag = str(task.aggregate_id)
         query = umadb.Query(items=[umadb.QueryItem(tags=[tag])])
-        events, head = client.read(query).collect_with_head()
+        response = client.read(query)
+        events = list(response)
+        head = response.head()
         if len(events) != task.version:
             raise LookupError(f"{len(events)} events instead of {task.version}")
         event = umadb.Event("Revised", task.payload.encode(), [tag], uuid4())
