@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+)
 
 from domain.errors import Invalid
 from gateway.settings_sources import merged
@@ -31,21 +39,23 @@ def _standby(value: object) -> int | Literal["all"]:
 Standby = Annotated[int | Literal["all"], PlainValidator(_standby)]
 
 
+def _hosts(value: object) -> object:
+    if isinstance(value, str):
+        return [host.lower() for part in value.split(",") if (host := part.strip())]
+    return value
+
+
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Kafka(_Section):
-    """The broker, and FlexCore's topics on it."""
+class Broker(_Section):
+    """How a broker is reached."""
 
-    bootstrap: str | None = None
-    """host:port of a broker; without it the embedded Kafka is used"""
-    partitions: Annotated[int, Field(ge=1, le=1024)] = 8
-    """of each topic, chosen when the topics are made and never changed"""
-    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "flexcore"
-    """what the names of topics and groups begin with"""
-    replication_factor: Annotated[int, Field(ge=1)] = 1
-    """copies of each partition, when the topics are made"""
+    bootstrap: str | None
     security_protocol: SecurityProtocol = "PLAINTEXT"
     """how the broker is spoken to"""
     sasl_mechanism: str | None = None
@@ -70,6 +80,26 @@ class Kafka(_Section):
         if self.security_protocol == "PLAINTEXT" and not found:
             return {}
         return {"security.protocol": self.security_protocol, **found}
+
+
+class Kafka(Broker):
+    """The broker, and FlexCore's topics on it."""
+
+    bootstrap: str | None = None
+    """host:port of a broker; without it the embedded Kafka is used"""
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 8
+    """of each topic, chosen when the topics are made and never changed"""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "flexcore"
+    """what the names of topics and groups begin with"""
+    replication_factor: Annotated[int, Field(ge=1)] = 1
+    """copies of each partition, when the topics are made"""
+
+
+class StepsKafka(Broker):
+    """The broker that kafka_write produces to."""
+
+    bootstrap: str | None = None
+    """host:port of a broker; without it FlexCore's own is used where that asks for no credentials"""
 
 
 class Database(_Section):
@@ -125,6 +155,15 @@ class Files(_Section):
     """folder that their paths are relative to and never leave (default: where the stack was started)"""
 
 
+class Steps(_Section):
+    """What steps may reach in the network."""
+
+    kafka: StepsKafka = StepsKafka()
+    http_hosts: Hosts = ()
+    """host or host:port, with commas between them, that http_get may reach wherever they are; others
+    only where they are public, on ports 80 and 443"""
+
+
 class Embedded(_Section):
     """The embedded Kafka."""
 
@@ -142,6 +181,7 @@ class Settings(_Section):
     worker: Worker = Worker()
     projector: Projector = Projector()
     files: Files = Files()
+    steps: Steps = Steps()
     embedded: Embedded = Embedded()
     data_dir: Path = Path(".flexcore")
     """folder of the embedded servers, of indexes and of logs"""

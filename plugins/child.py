@@ -22,6 +22,7 @@ from domain.errors import FlexCoreError, Unavailable
 from plugins.files import Files
 from plugins.folder_blob_store import FolderBlobStore
 from plugins.frames import FrameReader, Message, frame_of
+from plugins.outside import Outside
 from plugins.step_call import MAX_OUTPUT_BYTES, parts_of
 from plugins.steps import Step, StepContext, StepFailed
 
@@ -53,7 +54,7 @@ class _Server:
         self._table = cast(dict[str, str], hello["table"])
         self._blobs = FolderBlobStore(Path(str(hello["blobs"])))
         self._files = Files(Path(str(hello["files_root"])))
-        self._data_url_file = cast(str | None, hello["data_url_file"])
+        self._outside = Outside.from_json(cast(Message, hello["outside"]))
         self._steps: dict[str, Step] = {}
         _limit_resources(cast(int, hello["max_memory_bytes"]))
         # What is loaded by now lives as long as the process: nothing to look through per step.
@@ -78,7 +79,7 @@ class _Server:
             attempt=attempt,
             blobs=self._blobs,
             files=self._files,
-            data_url=self._data_url,
+            outside=self._outside,
         )
         config = orjson.loads(cast(bytes, call["config"]))
         return _checked(self._step(str(call["uses"]))(config, context))
@@ -88,11 +89,6 @@ class _Server:
             module, _, function = self._table[uses].partition(":")
             self._steps[uses] = cast(Step, getattr(importlib.import_module(module), function))
         return self._steps[uses]
-
-    def _data_url(self) -> str:
-        if self._data_url_file is None:
-            raise StepFailed("plugin.no_database", "no database is configured for pipeline data")
-        return Path(self._data_url_file).read_text().strip()
 
 
 def _checked(output: Any) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from plugins.builtin import BUILTIN
 from plugins.child_process import ChildProcess
+from plugins.outside import Outside
 from plugins.seat import Seat
 
 START_ATTEMPTS = 5
@@ -26,15 +27,14 @@ class PluginHostSettings:
     """What the host gives its children, and how much of it.
 
     `blobs`: folder of the blob store; `files_root`: folder that pipelines' paths are relative to;
-    `data_url_file`: file that holds the URL of the database for pipeline data; `table`: step name →
-    `module:function`; `scratch`: folder of this host alone for the children's working folders, emptied
+    `outside`: what else steps may reach; `table`: step name → `module:function`; `scratch`: folder of this host alone for the children's working folders, emptied
     at its start (a temporary one where none is named, which a killed host leaves behind). A child is
     replaced after `steps_per_child` steps, so that leaks end.
     """
 
     blobs: Path
     files_root: Path
-    data_url_file: Path | None = None
+    outside: Outside = field(default_factory=Outside)
     scratch: Path | None = None
     size: int = 2
     queue_limit: int = 10_000
@@ -49,9 +49,7 @@ class PluginHostSettings:
         return {
             "blobs": str(self.blobs.resolve()),
             "files_root": str(self.files_root.resolve()),
-            "data_url_file": None
-            if self.data_url_file is None
-            else str(self.data_url_file.resolve()),
+            "outside": self.outside.to_json(),
             "max_memory_bytes": self.max_memory_bytes,
             "table": dict(self.table),
         }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from plugins.blob_store import BlobStore
 from plugins.files import Files
+from plugins.outside import Outside
 
 
 class StepFailed(Exception):
@@ -19,10 +20,9 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step may reach: its tenant's blobs, the files under the root, the data database.
+    """What a step may reach: its tenant's blobs, the files under the root, what lies outside.
 
-    `run`, `step`, `attempt` are the parts of the idempotency key; `data_url()` reads the secret when
-    it is needed and raises `StepFailed` where none is configured.
+    `run`, `step`, `attempt` are the parts of the idempotency key.
     """
 
     tenant: str
@@ -31,7 +31,7 @@ class StepContext:
     attempt: int
     blobs: BlobStore
     files: Files
-    data_url: Callable[[], str]
+    outside: Outside
 
 
 Config = dict[str, object]

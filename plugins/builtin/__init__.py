@@ -8,6 +8,7 @@ from collections.abc import Mapping
 BUILTIN: Mapping[str, str] = {
     "flexcore.csv_read": "plugins.builtin.csv_read:run",
     "flexcore.ndjson_read": "plugins.builtin.ndjson_read:run",
+    "flexcore.http_get": "plugins.builtin.http_get:run",
     "flexcore.select": "plugins.builtin.select:run",
     "flexcore.derive": "plugins.builtin.derive:run",
     "flexcore.filter": "plugins.builtin.filter:run",
@@ -18,4 +19,5 @@ BUILTIN: Mapping[str, str] = {
     "flexcore.csv_write": "plugins.builtin.csv_write:run",
     "flexcore.ndjson_write": "plugins.builtin.ndjson_write:run",
     "flexcore.postgres_write": "plugins.builtin.postgres_write:run",
+    "flexcore.kafka_write": "plugins.builtin.kafka_write:run",
 }

@@ -19,6 +19,9 @@ class Config:
             if name not in known:
                 raise bad_config(f"unknown field '{name}'; known: {', '.join(known)}")
 
+    def has(self, name: str) -> bool:
+        return name in self._fields
+
     def text(self, name: str, default: str | None = None) -> str:
         value = self._fields.get(name, default)
         if not isinstance(value, str) or not value:

@@ -36,7 +36,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     columns = _checked_columns(rows)
     types: Types = {column: _type_of(rows, column) for column in columns}
     try:
-        with psycopg.connect(context.data_url(), connect_timeout=_CONNECT_S) as connection:
+        with psycopg.connect(context.outside.data_url(), connect_timeout=_CONNECT_S) as connection:
             _write(connection, table, types, rows, context)
     except psycopg.OperationalError as error:
         raise StepFailed("plugin.database_unavailable", _words(error), retryable=True) from error

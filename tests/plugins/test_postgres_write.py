@@ -7,14 +7,14 @@ import psycopg
 import pytest
 
 from plugins.steps import StepFailed
-from tests.plugins.running import Bench
+from tests.plugins.running import Bench, with_database
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
 def bench(tmp_path: Path, database: str) -> Bench:
-    return Bench(tmp_path, database)
+    return Bench(tmp_path, with_database(tmp_path, database))
 
 
 def rows_of(database: str, query: LiteralString) -> list[tuple[object, ...]]:
@@ -78,7 +78,8 @@ def test_what_the_server_refuses_is_told_in_its_words(bench: Bench, database: st
 
 
 def test_a_database_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, "postgresql://nobody:secret@127.0.0.1:1/none")
+    nowhere = "postgresql://nobody:secret@127.0.0.1:1/none"
+    bench = Bench(tmp_path, with_database(tmp_path, nowhere))
     with pytest.raises(StepFailed, match="connect") as caught:
         bench.run("postgres_write", table="t", rows=[{"n": 1}])
     assert (caught.value.code, caught.value.retryable) == ("plugin.database_unavailable", True)

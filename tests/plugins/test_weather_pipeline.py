@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from plugins.outside import Outside
 from plugins.templates import render
 from tests.plugins.conftest import StartHost
 from tests.plugins.hosting import Hosted
@@ -86,7 +87,7 @@ def test_two_weather_sets_meet_by_month(
 ) -> None:
     secret = tmp_path / "data-url"
     secret.write_text(f"{database}\n")
-    host = start_host(data_url_file=secret)
+    host = start_host(outside=Outside(data_url_file=secret))
     (host.files / "daily.csv").write_text(DAILY)
     (host.files / "hourly.csv").write_text(HOURLY)
     output = run_all(host)
