@@ -115,6 +115,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "request.too_large": TooLarge,
     "request.too_slow": TooSlow,
     "request.too_many": Limited,
+    "api.busy": Unavailable,
     "table.not_found": NotFound,
     "schema.not_found": NotFound,
     "file.not_found": NotFound,

@@ -125,6 +125,10 @@ class Api(_Section):
     """address that it listens on"""
     port: Port = 8350
     """port that it listens on; 0 = any free one"""
+    requests_per_s: Annotated[int, Field(ge=0)] = 1_000
+    """requests a second of one address, and as many in a burst; 0 = any number"""
+    at_once: Annotated[int, Field(ge=1)] = 1_000
+    """requests that are answered at the same time; those over it are asked to come again"""
 
 
 class Worker(_Section):

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import FlexCoreError, Invalid, Unavailable
 from gateway import settings as configuration
+from gateway.rest.admission import MAX_HEADER_BYTES, Limits
 from gateway.rest.app import Deps, create_app
 from gateway.rest.health import Check
 from gateway.rest.patience import PatientProtocol
@@ -95,6 +96,7 @@ async def _run(settings: Settings) -> int:
                     Check("kafka", partial(asyncio.to_thread, bus.check), needed=True),
                     Check("database", partial(_check_database, pool), needed=False),
                 ),
+                limits=Limits(settings.api.requests_per_s, settings.api.at_once),
             )
         )
         await _serve(uvicorn.Server(_config(app)), listening)
@@ -167,6 +169,7 @@ def _config(app: object) -> uvicorn.Config:
         date_header=False,
         lifespan="off",
         timeout_graceful_shutdown=STOP_S,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
 
 

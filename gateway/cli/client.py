@@ -1,7 +1,7 @@
 """The api over HTTP: JSON in and out; a problem becomes the error it was on the other side.
 
 request ─► 2xx ─────────────► Reply
-        ├► 503, 504 ─► again with the same command id, for a while
+        ├► 429, 503, 504 ─► again with the same command id, for a while
         └► problem+json ────► FlexCoreError of its family
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from domain.errors import CODES, FlexCoreError, Invalid, Unavailable, Unknown
+from domain.errors import CODES, FlexCoreError, Invalid, Limited, Unavailable, Unknown
 from gateway.cli.options import Write
 
 CONNECT_S = 5.0
@@ -76,7 +76,7 @@ class Api:
                 )
             error = _error(answer)
             pause_s = _pause_s(answer)
-            again = isinstance(error, Unavailable | Unknown)
+            again = isinstance(error, Limited | Unavailable | Unknown)
             if not again or time.monotonic() + pause_s > deadline:
                 raise error
             time.sleep(pause_s)

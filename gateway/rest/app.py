@@ -1,17 +1,18 @@
 """The REST application: routes over the application services.
 
-Tracing ─► BodyLimit ─► /v1/pipelines  /v1/executions  /v1/commands  /v1/streams
-                        /registry  /livez /readyz /startupz /metrics  /openapi.json /docs
+Tracing ─► Admission ─► BodyLimit ─► /v1/pipelines  /v1/executions  /v1/commands  /v1/streams
+                                      /registry  /livez /readyz /startupz /metrics  /openapi.json /docs
 """
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
 
 from gateway.problems import MEDIA_TYPE
+from gateway.rest.admission import Admission, Limits
 from gateway.rest.body_limit import BodyLimit
 from gateway.rest.commands import commands_router
 from gateway.rest.docs import docs_router
@@ -47,6 +48,7 @@ class Deps:
     codec: Codec
     registry: Registry | None = None
     checks: tuple[Check, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
@@ -77,6 +79,7 @@ def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
     app.openapi = lambda: _as_problems(describe())  # type: ignore[method-assign]
     # The last one added is outermost.
     app.add_middleware(BodyLimit)
+    app.add_middleware(Admission, limits=deps.limits)
     app.add_middleware(Tracing)
     return app
 

@@ -10,6 +10,8 @@ from starlette.responses import Response
 from domain.errors import FlexCoreError
 from gateway.rest.responses import json_response
 
+PROBES = frozenset({"/livez", "/readyz", "/startupz"})
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
