@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.errors import FlexCoreError
@@ -133,10 +132,9 @@ def _help() -> str:
 
 
 def _version() -> str:
-    import tomllib
+    from services.installation import version
 
-    project = Path(__file__).parents[1] / "pyproject.toml"
-    return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
+    return version()
 
 
 def _close_stdout() -> None:

@@ -12,8 +12,8 @@ from domain.errors import Unavailable
 from gateway.cli.output import tell
 from gateway.settings import read
 from services.dev import Stack, preload, read_endpoints, start_stack
-from services.embedded.jars import ROOT
 from services.endpoints import Endpoints
+from services.installation import COMMAND, SHIPPED
 from services.progress import console_progress
 
 EXAMPLE = "seattle"
@@ -58,9 +58,9 @@ def _stack(data_dir: Path) -> Iterator[_Running]:
         tell(f"using the stack that runs over {data_dir}")
         yield theirs
         return
-    # The example's paths are those of the clone, wherever the caller stands.
+    # The example's paths are those of the clone or the wheel, wherever the caller stands.
     preload("services.demo_example")
-    settings = read(flags={"data_dir": data_dir, "files": {"root": ROOT}})
+    settings = read(flags={"data_dir": data_dir, "files": {"root": SHIPPED}})
     with console_progress() as on_progress:
         stack = start_stack(settings, data_dir=data_dir, on_progress=on_progress)
     with stack:
@@ -78,7 +78,7 @@ def _tell_next(endpoints: Endpoints, *, ends: bool) -> None:
     when = "once the stack runs again (flexcore dev)" if ends else "in another terminal"
     tell(
         f"\nTry next, {when}:\n"
-        f"  ./flexcore pipeline execute {EXAMPLE} --wait 30\n"
-        f"  ./flexcore events read pipeline/{EXAMPLE}\n"
-        "  ./flexcore execution list -o json"
+        f"  {COMMAND} pipeline execute {EXAMPLE} --wait 30\n"
+        f"  {COMMAND} events read pipeline/{EXAMPLE}\n"
+        f"  {COMMAND} execution list -o json"
     )

@@ -13,10 +13,10 @@ from gateway.cli.options import Write
 from gateway.cli.output import console, table, tell
 from gateway.cli.pipeline import read_file
 from gateway.cli.watching import watched
-from services.embedded.jars import ROOT
 from services.endpoints import Endpoints
+from services.installation import SHIPPED
 
-PIPELINE_FILE = ROOT / "examples" / "seattle.yaml"
+PIPELINE_FILE = SHIPPED / "examples" / "seattle.yaml"
 TABLE = "seattle_monthly"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 RESULT = {

@@ -50,6 +50,7 @@ class Servers:
         if self._settings.kafka.bootstrap:
             on_progress(Progress(f"using Kafka at {self._settings.kafka.bootstrap}"))
             return self._settings.kafka.bootstrap
+        kafka.check_installed()
         class_path = jars.ensure(
             maven_url=self._settings.embedded.maven_url,
             on_start=lambda total: _Download(on_progress, total),

