@@ -125,6 +125,8 @@ CODES: dict[str, type[FlexCoreError]] = {
     "blob.invalid_reference": Invalid,
     "blob.invalid_tenant": Invalid,
     "blob.damaged": Unreadable,
+    "plugin.no_database": Invalid,
+    "plugin.no_kafka": Invalid,
     "topics.wrong": Unavailable,
     "stack.not_running": Unavailable,
     "stack.failed": Unavailable,
