@@ -15,6 +15,8 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from domain.json_text import parse_json
+
 MAX_STEPS = 1_000
 """A definition is repeated in each ExecutionStarted; 1,000 steps of 1 KiB fill a 1 MiB command."""
 MAX_JSON_BYTES = 32 * 1024
@@ -180,28 +182,13 @@ def _with_problems(with_json: str) -> Iterator[str]:
         return
     try:
         value = parse_json(with_json)
-    except ValueError:
-        yield "`with` is no JSON"
+    except ValueError as error:
+        yield f"`with` is no JSON that can be used: {error}"
         return
     if not isinstance(value, dict):
         yield "`with` must be an object"
     elif holds_blob_reference(value):
         yield "`with` holds a $blob reference, which only FlexCore itself may make"
-
-
-def parse_json(text: str) -> Any:
-    """The value in a JSON text. Raises ValueError, also for NaN and Infinity, which are no JSON."""
-    try:
-        return _STRICT.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _no_number(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
-
-
-_STRICT = json.JSONDecoder(parse_constant=_no_number)
 
 
 def holds_blob_reference(value: object) -> bool:

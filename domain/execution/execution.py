@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from domain.decider import Decider, Facts
-from domain.definition import MAX_JSON_BYTES, OnError, Step, holds_blob_reference, parse_json
+from domain.definition import MAX_JSON_BYTES, OnError, Step, holds_blob_reference
 from domain.errors import Invalid, NotFound, Refused
 from domain.execution.messages import (
     CancelExecution,
@@ -40,6 +40,7 @@ from domain.execution.state import (
     evolve,
     evolve_all,
 )
+from domain.json_text import parse_json
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -120,8 +121,9 @@ def _check(command: ExecutePipeline) -> None:
         raise Invalid("execution.invalid_input", f"the input is over {MAX_JSON_BYTES} bytes")
     try:
         value = parse_json(command.input_json)
-    except ValueError:
-        raise Invalid("execution.invalid_input", "the input is no JSON") from None
+    except ValueError as error:
+        what = f"the input is no JSON that can be used: {error}"
+        raise Invalid("execution.invalid_input", what) from None
     if not isinstance(value, dict):
         raise Invalid("execution.invalid_input", "the input must be a JSON object")
     if holds_blob_reference(value):
