@@ -1,11 +1,15 @@
-"""No body over 1 MiB is parsed, whatever its headers say, and none is waited for without end."""
+"""No body over 1 MiB is parsed, whatever its headers say, and none is waited for without end.
+
+receive ─► at most 1 MiB, within 20 s ─► JSON that means one thing ─► application
+"""
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.errors import FlexCoreError, TooLarge, TooSlow
+from domain.errors import FlexCoreError, Invalid, TooLarge, TooSlow
 from gateway.rest.responses import error_response
+from gateway.rest.strict_body import check_body
 from gateway.rest.tracing import trace_id_of
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,22 +35,36 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
+            body = await self._checked(scope, receive)
+        except (Invalid, TooLarge, TooSlow) as error:
+            await self._refuse(error, scope, receive, send)
+        else:
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _refuse(
+        self, error: FlexCoreError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        response = error_response(error, scope["path"], trace_id_of(scope))
+        if not isinstance(error, Invalid):
+            # What is left of the body is not read any more.
+            response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body. Raises Invalid, TooLarge, TooSlow."""
+        try:
             async with asyncio.timeout(self._within_s):
                 body = await self._body(scope, receive)
         except TimeoutError:
-            error: FlexCoreError = TooSlow(
+            raise TooSlow(
                 "request.too_slow", f"a body has {self._within_s:g} s to come; send it at once"
-            )
-        else:
-            if body is not None:
-                await self._app(scope, _replay(body, receive), send)
-                return
-            error = TooLarge(
+            ) from None
+        if body is None:
+            raise TooLarge(
                 "request.too_large", f"a body has at most {self._max_bytes} bytes; send less"
             )
-        response = error_response(error, scope["path"], trace_id_of(scope))
-        response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+        check_body(body)
+        return body
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, `None` where it is too large."""

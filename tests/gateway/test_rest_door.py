@@ -10,6 +10,7 @@ import pytest
 from tests.gateway.memory_stack import PIPELINE, MemoryStack, create
 
 JSON = {"Content-Type": "application/json"}
+BLOB = {"rows": [{"$blob": "sha256:" + "0" * 64, "bytes": 1}]}
 FIELDS = {"type", "title", "status", "detail", "instance", "code", "trace_id", "errors"}
 
 
@@ -63,14 +64,84 @@ def test_wrong_fields_are_named_by_pointers(stack: MemoryStack) -> None:
     assert pointers == {"/steps/0/retry/attempts", "/steps/0/nedds"}
 
 
-@pytest.mark.parametrize("value", ["\ud800", float("inf")])
-def test_value_that_json_cannot_say_is_refused(stack: MemoryStack, value: object) -> None:
-    step = {"id": "a", "uses": "x.y", "with": {"value": value}}
-    body = json.dumps(PIPELINE | {"steps": [step]})
+@pytest.mark.parametrize("path", ["/v1/pipelines", "/v1/commands", "/v1/pipelines/p/executions"])
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ('"\\ud800"', "half of a surrogate pair"),
+        ("Infinity", "Infinity is no JSON"),
+        ("NaN", "NaN is no JSON"),
+        ("1e999", "1e999 is out of range"),
+        (str(2**64), "is over 64 bits"),
+        ('{"b": 1, "c": 2, "b": 3}', "the key 'b' stands twice"),
+        ("[" * 64 + "]" * 64, "nested deeper than 64 levels"),
+        ("[" * 10_000 + "]" * 10_000, "nested deeper than 64 levels"),
+        ('{"a":' * 10_000 + "1" + "}" * 10_000, "nested deeper than 64 levels"),
+        (json.dumps({f"k{n}": 1 for n in range(10_000)}), "over 10000 keys"),
+    ],
+)
+def test_json_that_readers_would_take_differently_is_refused_at_every_door(
+    stack: MemoryStack, path: str, value: str, what: str
+) -> None:
+    body = f'{{"a": {value}}}'
 
-    answer = stack.client.post("/v1/pipelines", content=body, headers=JSON)
+    answer = stack.client.post(path, content=body, headers=JSON)
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "pipeline.invalid_definition")
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+    assert what in answer.json()["detail"]
+
+
+def test_no_second_media_type_hides_json_from_the_rules(stack: MemoryStack) -> None:
+    headers = [("Content-Type", "application/json"), ("Content-Type", "text/plain")]
+
+    answer = stack.client.post("/v1/pipelines", content='{"a": 1, "a": 2}', headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.invalid")
+    assert "stands twice" in answer.json()["detail"]
+
+
+def test_of_a_list_of_commands_each_may_have_ten_thousand_keys(stack: MemoryStack) -> None:
+    data = {"pipeline_id": "weather", "input": {f"k{n}": 1 for n in range(6_000)}}
+    run = {"type": "ExecutePipeline", "aggregate_id": "x", "data": data}
+
+    answer = stack.client.post("/v1/commands", json=[run, run])
+
+    assert [outcome["error"]["code"] for outcome in answer.json()] == ["execution.invalid_id"] * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/pipelines", PIPELINE | {"steps": [{"id": "a", "uses": "x.y", "with": BLOB}]}),
+        ("/v1/pipelines/weather/executions", {"input": BLOB}),
+        (
+            "/v1/commands",
+            {
+                "type": "CreatePipeline",
+                "aggregate_id": "p",
+                "data": {
+                    "name": "P",
+                    "definition": {"steps": [{"id": "a", "uses": "x.y", "with": BLOB}]},
+                },
+            },
+        ),
+        (
+            "/v1/commands",
+            {
+                "type": "ExecutePipeline",
+                "aggregate_id": "0190c5cf-0000-7000-8000-000000000000",
+                "data": {"pipeline_id": "weather", "input": BLOB},
+            },
+        ),
+    ],
+)
+def test_a_blob_reference_of_a_client_is_refused_at_every_door(
+    stack: MemoryStack, path: str, body: dict[str, Any]
+) -> None:
+    answer = stack.client.post(path, json=body)
+
+    assert answer.status_code == 422
+    assert "$blob" in answer.json()["detail"]
 
 
 def test_body_is_counted_whatever_its_headers_say(stack: MemoryStack) -> None:
