@@ -6,6 +6,7 @@ FLEXCORE__PROFILE=production.yaml            a file with the same sections, as Y
 """
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,7 +132,25 @@ class Api(_Section):
     """requests that are answered at the same time; those over it are asked to come again"""
 
 
-class Worker(_Section):
+class Pages(_Section):
+    """A process whose pages the other processes of a stack read."""
+
+    web_host: str = "127.0.0.1"
+    """address that its pages listen on; where the others are on other machines, 0.0.0.0"""
+    advertised_host: str | None = None
+    """name or address that others reach them by (default: what it listens on; of 0.0.0.0, this
+    machine's name)"""
+
+    @property
+    def reached_at(self) -> str:
+        """The host that stands in this process's URL."""
+        host = self.advertised_host or self.web_host
+        if host in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
+            host = socket.gethostname()
+        return f"[{host}]" if ":" in host else host
+
+
+class Worker(Pages):
     """The workers, which judge commands and run steps."""
 
     slot: Annotated[int | None, Field(ge=0)] = None
@@ -145,7 +164,7 @@ class Worker(_Section):
     for; the same for all workers, since the group's leader decides"""
 
 
-class Projector(_Section):
+class Projector(Pages):
     """The projector, which builds the read models."""
 
     web_port: Port = 6066

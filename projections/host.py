@@ -56,6 +56,7 @@ class Projector:
         database_url: str,
         data_dir: str,
         host: str,
+        bind: str,
         port: int,
         on_fatal: Callable[[int, str], None],
     ) -> None:
@@ -67,7 +68,7 @@ class Projector:
         self._on_fatal = on_fatal
         self._changelog = Changelog(connection, topics, self._lost)
         self.sink = Sink(database_url, self._flush, self._written)
-        self.app = _app(connection, topics, partitions, data_dir, host, port)
+        self.app = _app(connection, topics, partitions, data_dir, host, bind, port)
         self._contexts = {
             topics.events(projection.context): projection.context
             for projection in PROJECTIONS.values()
@@ -280,7 +281,13 @@ class Projector:
 
 
 def _app(
-    connection: Connection, topics: Topics, partitions: int, data_dir: str, host: str, port: int
+    connection: Connection,
+    topics: Topics,
+    partitions: int,
+    data_dir: str,
+    host: str,
+    bind: str,
+    port: int,
 ) -> HostApp:
     return host_app(
         topics.projector_group,
@@ -289,6 +296,7 @@ def _app(
         data_dir=data_dir,
         session_timeout_s=SESSION_TIMEOUT_S,
         web_host=host,
+        web_bind=bind,
         web_port=port,
         canonical_url=f"http://{host}:{port}",
         # A standby in memory is dropped and read anew when it takes over: it would save nothing.

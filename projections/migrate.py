@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psycopg
 
+from domain.errors import Unavailable
+
 SCHEMA = "flexcore"
 
 _LOCK = 0x666C6578
@@ -15,10 +17,26 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = max(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def upgrade(url: str) -> None:
-    """Run every migration that the database at `url` lacks. Raises psycopg.Error."""
-    if current(url) != NEWEST:
+def upgrade(url: str) -> str | None:
+    """Run every migration that the database at `url` lacks; the newest one that it had before.
+
+    A database of a later release stays as it is. Raises psycopg.Error.
+    """
+    before = current(url)
+    if _lacks_some(before):
         _upgrade(url)
+    return before
+
+
+def check(url: str) -> None:
+    """Raises Unavailable (`database.not_migrated`) where a migration is missing, and psycopg.Error."""
+    found = current(url)
+    if _lacks_some(found):
+        raise Unavailable(
+            "database.not_migrated",
+            f"the database has migration {found or 'none'}; {NEWEST} is required; "
+            "run `flexcore database migrate`",
+        )
 
 
 def current(url: str) -> str | None:
@@ -31,6 +49,10 @@ def current(url: str) -> str | None:
             return None
         found = connection.execute("SELECT version_num FROM flexcore.alembic_version").fetchone()
         return None if found is None else str(found[0])
+
+
+def _lacks_some(newest: str | None) -> bool:
+    return newest is None or newest < NEWEST
 
 
 def _upgrade(url: str) -> None:

@@ -39,6 +39,7 @@ COMMANDS = (
     Command("worker", "services.stack_commands:worker", "Run one worker process."),
     Command("projector", "services.stack_commands:projector", "Run one projector process."),
     Command("topics", "gateway.cli.topics:app", "Make and check the topics."),
+    Command("database", "services.database:app", "Make the tables of the read models."),
     Command("pipeline", "gateway.cli.pipeline:app", "Make pipelines and run them."),
     Command("execution", "gateway.cli.execution:app", "Look at runs of pipelines."),
     Command("events", "gateway.cli.events:app", "Read the event store."),

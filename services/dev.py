@@ -20,7 +20,6 @@ from domain.errors import Unavailable
 from gateway.settings import Settings
 from services import data_dir as folder
 from services import endpoints as endpoints_file
-from services.embedded.errors import failed
 from services.endpoints import Endpoints
 from services.environment import of_children, without_settings
 from services.keeper import Keeper
@@ -195,20 +194,10 @@ def _apply_topics(settings: Settings) -> None:
 
 
 def _migrate(settings: Settings) -> None:
-    import psycopg
+    from services.migrating import bring_up_to_date
 
-    from projections import migrate
-
-    if settings.database.url is None:
-        return
-    try:
-        migrate.upgrade(settings.database.url.get_secret_value())
-    except psycopg.Error as error:
-        raise failed(
-            "the tables of the read models could not be made",
-            cause=str(error).partition("\n")[0],
-            fix="check that the database of FLEXCORE__DATABASE__URL runs and lets its role create tables",
-        ) from error
+    if settings.database.url is not None:
+        bring_up_to_date(settings.database.url.get_secret_value())
 
 
 def start_stack(

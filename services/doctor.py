@@ -232,7 +232,7 @@ def _database(settings: "Settings", endpoints: Endpoints | None) -> Iterator[Fin
         yield Finding("migrations", "ok", f"{newest} is the newest")
     else:
         found = f"the database has {newest or 'none'}, this release {migrate.NEWEST}"
-        yield Finding("migrations", "failed", found, "start `flexcore dev` or a newer projector")
+        yield Finding("migrations", "failed", found, "flexcore database migrate")
     apart_s = max((before - row[0]).total_seconds(), (row[0] - after).total_seconds(), 0.0)
     state: State = "ok" if apart_s < CLOCK_S else "warning"
     fix = "" if state == "ok" else "let both machines set their clocks by NTP"

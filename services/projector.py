@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import structlog
 from faust.contrib.asgi import faust_app_running
 
@@ -20,6 +21,7 @@ from domain.errors import FlexCoreError, Invalid
 from gateway import settings as configuration
 from gateway.settings import Settings
 from observability import logs
+from projections import migrate
 from projections.host import INTERNAL, Projector
 from projections.views import add_pages
 from streams import topics_admin
@@ -29,7 +31,6 @@ from streams.topics import Topics
 
 log = structlog.get_logger("flexcore.projector")
 
-HOST = "127.0.0.1"
 STOP_S = 8.0
 """Faust's stop has no limit of its own; what is lost by leaving is read again."""
 RECOVERY_S = 120.0
@@ -97,6 +98,7 @@ def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
     connection = Connection(kafka.bootstrap, kafka.security())
     topics = Topics(kafka.prefix)
     partitions = topics_admin.verify(connection, topics)
+    _check_tables(settings.database.url.get_secret_value())
     data_dir = settings.data_dir / "projector"
     data_dir.mkdir(parents=True, exist_ok=True)
     return Projector(
@@ -106,10 +108,19 @@ def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
         partitions=partitions,
         database_url=settings.database.url.get_secret_value(),
         data_dir=str(data_dir),
-        host=HOST,
+        host=settings.projector.reached_at,
+        bind=settings.projector.web_host,
         port=settings.projector.web_port,
         on_fatal=end,
     )
+
+
+def _check_tables(url: str) -> None:
+    """Raises Unavailable where they are missing; a database that is away is waited for later."""
+    try:
+        migrate.check(url)
+    except psycopg.OperationalError as error:
+        log.warning("database_away", why=str(error).partition("\n")[0])
 
 
 async def _watch(projector: Projector, end: Callable[[int, str], None]) -> None:

@@ -54,7 +54,6 @@ from streams.turn import Settled
 
 log = structlog.get_logger("flexcore.worker")
 
-HOST = "127.0.0.1"
 STOP_S = 20.0
 LEAVE_S = 3.0
 EXPIRE_EVERY_S = 60.0
@@ -101,7 +100,7 @@ class Worker:
         codec = load_registry(self.connection, self.topics, settings.registry.url).codec()
         self.writer_id = f"{self.topics.worker_group}-{slot_number}"
         self.port = settings.worker.web_port or ports.pick()
-        self.url = f"http://{HOST}:{self.port}"
+        self.url = f"http://{settings.worker.reached_at}:{self.port}"
         source = f"flexcore/worker/{slot_number}/{os.getpid()}"
         folder = settings.data_dir / "index" / str(slot_number)
         everything = settings.worker.standby == "all"
@@ -216,7 +215,8 @@ class Worker:
             partitions=self.partitions,
             data_dir=str(self.settings.data_dir / "worker"),
             session_timeout_s=self.settings.worker.session_timeout_s,
-            web_host=HOST,
+            web_host=self.settings.worker.reached_at,
+            web_bind=self.settings.worker.web_host,
             web_port=self.port,
             # The fence tells by it which writers are alive.
             broker_client_id=self.writer_id,

@@ -170,11 +170,15 @@ def host_app(
     data_dir: str,
     session_timeout_s: float,
     web_host: str,
+    web_bind: str,
     web_port: int,
     instance_id: str | None = None,
     **settings: Any,
 ) -> HostApp:
-    """A Faust app with every setting that FACTS showed to matter; its topics exist already."""
+    """A Faust app with every setting that FACTS showed to matter; its topics exist already.
+
+    It listens on the address `web_bind` and tells others that it is at `web_host`.
+    """
     app: HostApp = HostApp(
         app_id,
         broker=f"kafka://{connection.bootstrap}",
@@ -198,7 +202,7 @@ def host_app(
         web_host=web_host,
         web_port=web_port,
         # Without it Faust listens on every interface.
-        web_bind=web_host,
+        web_bind=web_bind,
         # Faust's own pages give tables away without asking who reads them.
         web_tables_enabled=False,
         web_router_enabled=False,

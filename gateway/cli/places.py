@@ -34,7 +34,7 @@ def projector_url(options: Place) -> str:
         and "projector" in settings.model_fields_set
         and (port := settings.projector.web_port)
     ):
-        return f"http://127.0.0.1:{port}"
+        return f"http://{_reachable(settings.projector.web_host)}:{port}"
     return str(_running(options, settings)["projector"])
 
 

@@ -1,11 +1,12 @@
 """Settings: where they come from, which one wins, and what a mistake is told."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from domain.errors import Invalid
-from gateway.settings import Settings, read
+from gateway.settings import Settings, Worker, read
 
 
 def test_without_anything_set_the_stack_is_embedded_and_on_loopback() -> None:
@@ -116,3 +117,19 @@ def test_standbys_are_all_or_a_number(text: str, standby: int | str) -> None:
 def test_another_number_of_standbys_is_refused_by_its_name(text: str) -> None:
     with pytest.raises(Invalid, match=r"FLEXCORE__WORKER__STANDBY: .*must be all, or a number"):
         read({"FLEXCORE__WORKER__STANDBY": text})
+
+
+@pytest.mark.parametrize(
+    ("listens", "advertised", "reached"),
+    [
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("0.0.0.0", None, socket.gethostname()),
+        ("::", None, socket.gethostname()),
+        ("::1", None, "[::1]"),
+        ("0.0.0.0", "worker-0.worker", "worker-0.worker"),
+    ],
+)
+def test_others_reach_a_process_by_a_name_and_never_by_a_wildcard(
+    listens: str, advertised: str | None, reached: str
+) -> None:
+    assert Worker(web_host=listens, advertised_host=advertised).reached_at == reached
