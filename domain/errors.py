@@ -118,6 +118,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "api.busy": Unavailable,
     "table.not_found": NotFound,
     "schema.not_found": NotFound,
+    "schema.incompatible": Invalid,
     "file.not_found": NotFound,
     "file.invalid": Invalid,
     "file.unavailable": Unavailable,
