@@ -27,6 +27,11 @@ class Record:
         """Where its schema stands below `schemas/avsc`."""
         return "/".join(self.full_name.split(".")[1:]) + ".avsc"
 
+    @property
+    def max_bytes(self) -> int:
+        """What its topic takes, so that nothing larger need be looked at: 1 or 4 MiB."""
+        return (4 if self.topic.endswith((".events", ".snapshots")) else 1) * 1024 * 1024
+
 
 @cache
 def records() -> dict[str, Record]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from domain.errors import Unreadable
-from schemas import catalogue, compiled, foreign
+from schemas import catalogue, compiled, fits, foreign
+from schemas.admission import admitted
 
 HEAD_BYTES = 5
 
@@ -18,6 +19,7 @@ class _Reader(NamedTuple):
 
     name: str
     read: compiled.Decode
+    max_bytes: int
 
 
 class Codec:
@@ -38,7 +40,7 @@ class Codec:
             if name in self.ids:
                 head = struct.pack(">BI", 0, self.ids[name])
                 self._writers[record.cls] = head, compiled.encoder(record.cls)
-                self._readers[head] = _Reader(name, compiled.decoder(record.cls))
+                self._readers[head] = _Reader(name, compiled.decoder(record.cls), record.max_bytes)
 
     def encode(self, message: Any) -> bytes:
         """The wire bytes of a record of the catalogue.
@@ -50,8 +52,9 @@ class Codec:
         try:
             return head + write(message)
         except Exception:
-            # Slowly, but it takes numbers of other types, or names the field that does not fit.
-            return head + foreign.encode(message)
+            # Slowly, but it names the field that does not fit.
+            fits.check(message)
+            raise
 
     def name_of(self, data: bytes) -> str:
         """The full name of the record that `data` holds. Raises Unreadable."""
@@ -64,7 +67,9 @@ class Codec:
 
     def decode(self, data: bytes) -> Any:
         """The message in `data`. Raises Unreadable where schema or body make no sense."""
-        _, read = self._reader(data)
+        _, read, max_bytes = self._reader(data)
+        if len(data) > max_bytes:
+            raise _unreadable(f"it has {len(data)} bytes; at most {max_bytes} are read")
         try:
             message, end = read(data, HEAD_BYTES)
         except Exception as error:
@@ -89,18 +94,18 @@ class Codec:
         text = self._writer_schema(schema_id) if self._writer_schema else None
         if text is None:
             raise _unreadable(f"schema id {schema_id} is not registered")
-        writer = _parsed(text)
+        writer = _admitted(text)
         # A registry that others use too has ids of schemas that are no records.
         full_name = str(writer.get("name", "")) if isinstance(writer, dict) else ""
         record = catalogue.records().get(full_name)
         if record is None or record.cls not in self._writers:
             raise _unreadable(f"schema id {schema_id} is {full_name!r}, which is no record of ours")
-        return _Reader(full_name, foreign.reader(writer, record.cls))
+        return _Reader(full_name, foreign.reader(writer, record.cls), record.max_bytes)
 
 
-def _parsed(text: str) -> Any:
+def _admitted(text: str) -> Any:
     try:
-        return foreign.parsed(text)
+        return admitted(text)
     except Exception as error:
         # What another party registered may break any rule; fastavro has no one class for that.
         raise _unreadable(f"its schema makes no sense: {error!r}") from error

@@ -6,15 +6,15 @@ scratch, fields end in `_`):
     def encode(value):
         return join((
             ZIGZAG[len(t := value.name.encode())], t,
-            ZIGZAG[value.revision],
-            NULL if (o := value.timeout_s) is None else SOME + pack(o),
+            (INT[n] if type(n := value.revision) is int else not_whole(n)),
+            NULL if (o := value.timeout_s) is None else SOME + (pack(n) if type(n := o) is float else pack_whole(n)),
             known_Definition(value.definition),
         ))
 
     def decode(data, at):
         n, at = size(data, at) if (n := data[at]) & 129 else (n >> 1, at + 1)
         name_ = data[at : (at := at + n)].decode()
-        revision_, at = long(data, at) if (n := data[at]) > 127 else (n >> 1 ^ -(n & 1), at + 1)
+        revision_, at = read_int(data, at) if (n := data[at]) > 127 else (n >> 1 ^ -(n & 1), at + 1)
         if (n := data[at]) == 0:
             timeout_s_, at = None, at + 1
         elif n == 2:
@@ -27,7 +27,7 @@ scratch, fields end in `_`):
 
 A slice past the end is short and `at` then stands behind the end, where the next byte is missing
 or the caller finds it: nothing is allocated on the word of a length. What an encoder cannot take
-raises some error or other; `Codec` then asks fastavro, which names the field.
+raises some error or other; `Codec` then asks `schemas/fits.py`, which names the field.
 """
 
 import dataclasses
@@ -45,25 +45,32 @@ Decode = wire.Read
 """(bytes, offset) → (value, offset behind it); raises anything where the bytes make no sense."""
 
 _SIZE = "n, at = size(data, at) if (n := data[at]) & 129 else (n >> 1, at + 1)"
-_WHOLE = "long(data, at) if (n := data[at]) > 127 else (n >> 1 ^ -(n & 1), at + 1)"
+_WHOLE = "(data, at) if (n := data[at]) > 127 else (n >> 1 ^ -(n & 1), at + 1)"
+LONG: Any = Annotated[int, "long"]
 
-_EXPRESSIONS = {
+_EXPRESSIONS: dict[Any, str] = {
     str: "text({0})",
-    int: "ZIGZAG[{0}]",
-    float: "pack({0})",
-    bool: "(TRUE if {0} else FALSE)",
+    int: "(INT[n] if type(n := {0}) is int else not_whole(n))",
+    LONG: "(ZIGZAG[n] if type(n := {0}) is int else not_whole(n))",
+    float: "(pack(n) if type(n := {0}) is float else pack_whole(n))",
+    bool: "(TRUE if (n := {0}) is True else FALSE if n is False else no_bool(n))",
     bytes: "(ZIGZAG[len({0})] + {0})",
     datetime: "micros({0})",
 }
-_STATEMENTS = {
+_STATEMENTS: dict[Any, tuple[str, ...]] = {
     str: (_SIZE, "{0} = data[at : (at := at + n)].decode()"),
-    int: ("{0}, at = " + _WHOLE,),
+    int: ("{0}, at = read_int" + _WHOLE,),
+    LONG: ("{0}, at = long" + _WHOLE,),
     float: ("{0}, at = unpack(data, at)[0], at + 8",),
     bool: ("{0}, at = data[at] != 0, at + 1",),
     bytes: (_SIZE, "{0} = data[at : (at := at + n)]"),
     datetime: ("{0}, at = read_moment(data, at)",),
 }
-_ITEMS = {str: ("text", "read_text"), int: ("ZIGZAG.__getitem__", "long")}
+_ITEMS = {
+    str: ("text", "read_text"),
+    int: ("int_bytes", "read_int"),
+    LONG: ("long_bytes", "long"),
+}
 
 
 @cache
@@ -120,8 +127,6 @@ def _fields(cls: Any) -> list[tuple[str, Any]]:
 def _shape(hint: Any) -> tuple[str, Any]:
     """("array" | "map" | "optional" | "union" | "enum" | "record" | "leaf", what it is made of)."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _shape(arguments[0])
     if origin is tuple:
         return "array", arguments[0]
     if origin is Mapping and arguments[0] is str:

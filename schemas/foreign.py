@@ -1,6 +1,6 @@
-"""Avro through fastavro: what other schemas wrote, and values that the compiled encoder refused.
+"""Bodies that other schemas wrote, through fastavro.
 
-writer's schema ──► resolved into the committed one ──► plain data ──► dataclass
+writer's schema ─► admitted ─► body followed ─► resolved into the committed one ─► dataclass ─► checked
 """
 
 import dataclasses
@@ -14,48 +14,33 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import fastavro
 
-from schemas import catalogue
-
-MAX_HEIGHT = 64
-"""Levels of a schema; fastavro kills the process where a record is nested 20,000 deep (1.13.1)."""
+from schemas import catalogue, fits
+from schemas.follow import follower
 
 Convert = Callable[[Any], Any]
 
 
 def reader(schema: Any, cls: type) -> Callable[[bytes, int], tuple[Any, int]]:
-    """Reads bodies of `schema` (see `parsed`) as `cls`: (bytes, offset) → (message, offset)."""
-    ours, (_, from_plain) = _committed(cls), _converters(cls)
+    """Reads bodies of `schema` (see `admitted`) as `cls`: (bytes, offset) → (message, offset).
+
+    What it reads raises whatever the bytes bring about.
+    """
+    ours, from_plain, follow = _committed(cls), _converter(cls), follower(schema)
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
+        end = follow(data, at)
         body = io.BytesIO(data)
         body.seek(at)
         found = fastavro.schemaless_reader(
             body, schema, ours, return_record_name=True, return_record_name_override=True
         )
-        return from_plain(found), body.tell()
+        if body.tell() != end:
+            raise ValueError(f"read to byte {body.tell()}, and its schema ends at {end}")
+        message = from_plain(found)
+        fits.check(message)
+        return message, end
 
     return read
-
-
-def encode(message: Any) -> bytes:
-    """The body of a record of the catalogue. Raises with the name of a field that does not fit."""
-    cls: Any = type(message)
-    out = io.BytesIO()
-    to_plain, _ = _converters(cls)
-    fastavro.schemaless_writer(out, _committed(cls), to_plain(message))
-    return out.getvalue()
-
-
-def parsed(text: str) -> Any:
-    """What `reader` takes.
-
-    Raises whatever the text brings about, and ValueError for a schema whose records can take
-    time or stack without taking bytes: one that contains itself, or items of no bytes.
-    """
-    schema = fastavro.parse_schema(json.loads(text))
-    if isinstance(schema, dict):
-        _height(schema, schema.get("__named_schemas", {}), {})
-    return schema
 
 
 @cache
@@ -63,52 +48,7 @@ def _committed(cls: type) -> Any:
     return fastavro.parse_schema(json.loads(catalogue.committed(catalogue.full_names()[cls])))
 
 
-# ── schemas of others ────────────────────────────────────────────────────────────────────
-
-
-def _height(schema: Any, named: Mapping[str, Any], known: dict[str, int]) -> int:
-    """How many levels a schema has; each name is looked at once."""
-    if isinstance(schema, list):
-        return _above([branch for branch in schema if branch != "null"], named, known)
-    if isinstance(schema, str):
-        if schema == "null":
-            raise ValueError("a value of no bytes; null can only be one of several types")
-        return _height(named[schema], named, known) if schema in named else 0
-    name = schema.get("name", "")
-    if name in known:
-        return known[name]
-    if name:
-        known[name] = MAX_HEIGHT  # met again below itself, it is too high
-    height = _above(_inside(schema), named, known)
-    if name:
-        known[name] = height
-    return height
-
-
-def _above(inner: Sequence[Any], named: Mapping[str, Any], known: dict[str, int]) -> int:
-    height = 1 + max((_height(schema, named, known) for schema in inner), default=0)
-    if height > MAX_HEIGHT:
-        raise ValueError(f"nested more than {MAX_HEIGHT} deep")
-    return height
-
-
-def _inside(schema: Mapping[str, Any]) -> Sequence[Any]:
-    match schema["type"]:
-        case "record" | "error":
-            return [field["type"] for field in schema["fields"]] or ["null"]
-        case "array":
-            return [schema["items"]]
-        case "map":
-            return [schema["values"]]
-        case "fixed" if schema["size"] == 0:
-            return ["null"]
-        case "null":
-            return ["null"]
-        case _:
-            return []
-
-
-# ── plain data ───────────────────────────────────────────────────────────────────────────
+# ── from plain data ──────────────────────────────────────────────────────────────────────
 
 
 def _same(value: Any) -> Any:
@@ -116,54 +56,36 @@ def _same(value: Any) -> Any:
 
 
 @cache
-def _converters(hint: Any) -> tuple[Convert, Convert]:
-    """(to plain data, from plain data) for a type; `_same` where nothing is to do."""
+def _converter(hint: Any) -> Convert:
+    """From plain data to a value of a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _converters(arguments[0])
+        return _converter(arguments[0])
     if origin is tuple:
-        to_item, from_item = _converters(arguments[0])
-        return lambda v: [to_item(i) for i in v], lambda v: tuple([from_item(i) for i in v])
+        from_item = _converter(arguments[0])
+        return lambda v: tuple([from_item(i) for i in v])
     if origin is Mapping:
-        to_value, from_value = _converters(arguments[1])
-        return (
-            lambda v: {key: to_value(i) for key, i in v.items()},
-            lambda v: {key: from_value(i) for key, i in v.items()},
-        )
+        from_value = _converter(arguments[1])
+        return lambda v: {key: from_value(i) for key, i in v.items()}
     if origin in (Union, types.UnionType) and arguments[1:] != (type(None),):
-        return _union_converters(arguments)
+        return _union_converter(arguments)
     if origin in (Union, types.UnionType):
-        to_some, from_some = _converters(arguments[0])
-        return (
-            lambda v: None if v is None else to_some(v),
-            lambda v: None if v is None else from_some(v),
-        )
+        from_some = _converter(arguments[0])
+        return lambda v: None if v is None else from_some(v)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return lambda v: v.value, hint
+        return hint
     if dataclasses.is_dataclass(hint):
-        return _record_converters(hint)
-    return _same, _same
+        return _record_converter(hint)
+    return _same
 
 
-def _union_converters(branches: Sequence[Any]) -> tuple[Convert, Convert]:
-    """A value as (record name, its data): by its fields alone it could pass for another type's."""
-    names = {cls: f"{catalogue.namespace(cls)}.{cls.__name__}" for cls in branches}
-    to_data = {cls: _converters(cls)[0] for cls in branches}
-    from_data = {name: _converters(cls)[1] for cls, name in names.items()}
-    return (
-        lambda v: (names[type(v)], to_data[type(v)](v)),
-        lambda v: from_data[v[0]](v[1]),
-    )
+def _union_converter(branches: Sequence[Any]) -> Convert:
+    """Of (record name, its data): by its fields alone it could pass for another type's."""
+    from_data = {f"{catalogue.namespace(cls)}.{cls.__name__}": _converter(cls) for cls in branches}
+    return lambda v: from_data[v[0]](v[1])
 
 
-def _record_converters(cls: Any) -> tuple[Convert, Convert]:
+def _record_converter(cls: Any) -> Convert:
     hints = get_type_hints(cls, include_extras=True)
-    fields = [(f.name, *_converters(hints[f.name])) for f in dataclasses.fields(cls)]
-
-    def to_plain(value: Any) -> dict[str, Any]:
-        return {name: convert(getattr(value, name)) for name, convert, _ in fields}
-
-    def from_plain(value: Mapping[str, Any]) -> Any:
-        return cls(*[convert(value[name]) for name, _, convert in fields])
-
-    return to_plain, from_plain
+    fields = [(f.name, _converter(hints[f.name])) for f in dataclasses.fields(cls)]
+    return lambda v: cls(*[convert(v[name]) for name, convert in fields])

@@ -51,7 +51,30 @@ class _Zigzag(dict[int, bytes]):
         return _zigzag(number)
 
 
-ZIGZAG = _Zigzag({number: _zigzag(number) for number in range(-64, 1_024)})
+class _Int(dict[int, bytes]):
+    """The same for numbers of 32 bits."""
+
+    def __missing__(self, number: int) -> bytes:
+        if not -(2**31) <= number < 2**31:
+            raise OverflowError(f"{number} needs more than 32 bits")
+        return _zigzag(number)
+
+
+_SMALL = {number: _zigzag(number) for number in range(-64, 1_024)}
+ZIGZAG, INT = _Zigzag(_SMALL), _Int(_SMALL)
+
+
+def not_whole(value: object) -> NoReturn:
+    # Tables would take 1.0 and True for 1.
+    raise TypeError(f"{value!r} is no whole number")
+
+
+def int_bytes(value: int) -> bytes:
+    return INT[value] if type(value) is int else not_whole(value)
+
+
+def long_bytes(value: int) -> bytes:
+    return ZIGZAG[value] if type(value) is int else not_whole(value)
 
 
 def long(data: bytes, at: int) -> tuple[int, int]:
@@ -69,12 +92,34 @@ def long(data: bytes, at: int) -> tuple[int, int]:
     return (found >> 1) ^ -(found & 1), at + 1
 
 
+def read_int(data: bytes, at: int) -> tuple[int, int]:
+    """The same for 32 bits."""
+    found, at = long(data, at)
+    if not -(2**31) <= found < 2**31:
+        raise ValueError("a number of more than 32 bits")
+    return found, at
+
+
 def size(data: bytes, at: int) -> tuple[int, int]:
     """A length, which is not negative. Raises ValueError, IndexError."""
     found, at = long(data, at)
     if found < 0:
         raise ValueError(f"a length of {found}")
     return found, at
+
+
+# ── numbers and truths that are written as they are ──────────────────────────────────────
+
+
+def pack_whole(value: object) -> bytes:
+    """A whole number as a double. Raises TypeError for what is no number."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no number")
+    return pack(value)
+
+
+def no_bool(value: object) -> NoReturn:
+    raise TypeError(f"{value!r} is neither true nor false")
 
 
 # ── texts, times, items ──────────────────────────────────────────────────────────────────
@@ -112,8 +157,10 @@ def read_moment(data: bytes, at: int) -> tuple[datetime, int]:
     return _EPOCH + timedelta(microseconds=found), at
 
 
-def items(values: Sequence[Any], encode: Callable[[Any], bytes]) -> bytes:
-    """An array in one block."""
+def items(values: object, encode: Callable[[Any], bytes]) -> bytes:
+    """An array in one block. Raises TypeError for a text, which has items too."""
+    if not isinstance(values, tuple | list):
+        raise TypeError(f"{type(values).__name__} is no list")
     if not len(values):
         return b"\0"
     return join((ZIGZAG[len(values)], *map(encode, values), b"\0"))

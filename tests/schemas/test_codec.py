@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import fastavro
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.definition import OnError
 from domain.errors import Unavailable, Unreadable
-from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline
+from domain.pipeline.pipeline import ActivatePipeline, CreatePipeline, PipelineActivated
 from schemas import catalogue
 from schemas.catalogue import Record
 from schemas.codec import HEAD_BYTES, Codec
@@ -119,6 +120,23 @@ def test_a_length_that_promises_more_than_there_is_takes_no_memory() -> None:
     huge = struct.pack(">BI", 0, IDS["flexcore.pipeline.ActivatePipeline"])
     with pytest.raises(Unreadable):
         CODEC.decode(huge + b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f" + b"p1")
+
+
+@pytest.mark.parametrize(
+    ("message", "mib"),
+    [(ACTIVATE, 1), (PipelineActivated("p1", "me", datetime(2026, 11, 1, tzinfo=UTC), ""), 4)],
+    ids=["command", "event"],
+)
+def test_what_no_topic_takes_is_not_looked_at(message: Any, mib: int) -> None:
+    """What a client compressed can be larger than its topic's limit."""
+    largest = replace(message, reason="x" * (mib * 2**20 - 100))
+    assert CODEC.decode(CODEC.encode(largest)) == largest
+    over = replace(message, reason="x" * (mib * 2**20))
+    with pytest.raises(Unreadable, match=f"at most {mib * 2**20} are read"):
+        CODEC.decode(CODEC.encode(over))
+    foreign = Codec(IDS, {77: catalogue.committed(catalogue.full_names()[type(message)])}.get)
+    with pytest.raises(Unreadable, match=f"at most {mib * 2**20} are read"):
+        foreign.decode(struct.pack(">BI", 0, 77) + CODEC.encode(over)[HEAD_BYTES:])
 
 
 # ── other writers ────────────────────────────────────────────────────────────────────────
