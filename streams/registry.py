@@ -14,6 +14,7 @@ from typing import Literal
 from domain.errors import NotFound, Unavailable
 from schemas import catalogue
 from schemas.codec import Codec
+from schemas.compatibility import Level, level_of
 from streams.connection import Connection
 from streams.topics import Topics
 
@@ -78,6 +79,12 @@ class Registry(ABC):
                 )
             found[name] = registered.id
         return found
+
+    def level(self, subject: str) -> Level | None:
+        """What the versions of a subject are held to; `None` for a subject that is none of ours."""
+        start = f"{self.topics.prefix}."
+        topic, _, name = subject.removeprefix(start).partition("-")
+        return level_of(topic) if name and subject.startswith(start) else None
 
     def codec(self) -> Codec:
         """A codec for the records of the catalogue that asks here for ids it does not know."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from domain.errors import FlexCoreError
 from gateway.problems import problem_of
+from gateway.rest.registry_form import RegistryError
 from gateway.rest.responses import error_response, problem_response
 from gateway.rest.tracing import trace_id_of
 from gateway.strict import invalid
@@ -41,6 +42,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
+        if request.url.path.startswith("/registry/"):
+            # Its clients know its own form alone.
+            what = f"HTTP {error.status_code}: {error.detail}"
+            answer = RegistryError(error.status_code, what).response()
+            answer.headers.update(error.headers or {})
+            return answer
         status, code, title = _FRAMEWORK.get(
             error.status_code, (error.status_code, "request.invalid", "Invalid")
         )

@@ -1,85 +1,37 @@
 """The schema registry as Confluent's clients read it, under `/registry`.
 
-GET  /subjects                        /subjects/{subject}/versions[/{n}|/latest[/schema]]
-GET  /schemas/ids/{id}[/schema|/subjects|/versions]      /schemas/types     /config     /mode
-POST /subjects/{subject}              is this schema there?
-POST /subjects/{subject}/versions     its id if it is there; nothing new is taken from here
+GET     /subjects   /subjects/{subject}/versions[/{n}|/latest[/schema|/referencedby]]
+        /schemas    /schemas/ids/{id}[/schema|/subjects|/versions]    /schemas/types    /contexts
+POST    /subjects/{subject}              is this schema there?
+        /subjects/{subject}/versions     its id if it is there; nothing new is taken from here
+DELETE  /subjects/{subject}[/versions/{n}]     refused: what was written needs its schema for ever
+levels, modes and compatibility: registry_levels.py
 """
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter
+from starlette.responses import Response
 
-from domain.errors import FlexCoreError, NotFound
-from streams.registry import Latest, Registered, Registry
-
-MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-
-SUBJECT_NOT_FOUND = 40401
-VERSION_NOT_FOUND = 40402
-SCHEMA_NOT_FOUND = 40403
-INVALID_SCHEMA = 42201
-INVALID_VERSION = 42202
-READ_ONLY = 42205
-UNPROCESSABLE = 422
-STORE_ERROR = 50001
-
-
-class RegistryResponse(JSONResponse):
-    """JSON under the registry's own media type, which some clients insist on."""
-
-    media_type = MEDIA_TYPE
-
-
-class RegistryError(Exception):
-    """An answer that is no success, in the registry's form."""
-
-    def __init__(self, error_code: int, message: str) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-        self.message = message
-
-    def response(self) -> Response:
-        """HTTP status = the first three digits of the code."""
-        status = int(str(self.error_code)[:3])
-        body = {"error_code": self.error_code, "message": self.message}
-        return RegistryResponse(body, status_code=status)
-
-
-class _Route(APIRoute):
-    """Answers errors as the registry's clients expect them, not as the rest of the API does."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RegistryError as error:
-                return error.response()
-            except RequestValidationError as error:
-                what = "; ".join(str(problem["msg"]) for problem in error.errors())
-                return RegistryError(UNPROCESSABLE, what).response()
-            except FlexCoreError as error:
-                return RegistryError(STORE_ERROR, error.message).response()
-
-        return handler
-
-
-class SchemaIn(BaseModel):
-    """A schema as clients send it; what concerns other kinds than Avro is refused."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    schema_text: str = Field(alias="schema", max_length=1_000_000)
-    schema_type: str | None = Field(default=None, alias="schemaType")
-    references: list[Any] | None = None
+from gateway.rest.registry_form import (
+    MEDIA_TYPE,
+    SCHEMA_NOT_FOUND,
+    DeletedOnly,
+    LatestOnly,
+    Limit,
+    Offset,
+    Prefix,
+    RegistryError,
+    RegistryResponse,
+    RegistryRoute,
+    SchemaIn,
+    page,
+    read_only,
+)
+from gateway.rest.registry_levels import add_compatibility, add_levels, add_modes
+from gateway.rest.registry_places import found_as, version_of, versions_of
+from streams.registry import Registered, Registry
 
 
 def registry_router(registry: Registry) -> APIRouter:
@@ -88,50 +40,95 @@ def registry_router(registry: Registry) -> APIRouter:
     The handlers are plain functions, so that a look into the log never holds up the event loop.
     """
     router = APIRouter(
-        route_class=_Route, default_response_class=RegistryResponse, tags=["registry"]
+        route_class=RegistryRoute, default_response_class=RegistryResponse, tags=["registry"]
     )
     _add_subjects(router, registry)
+    _add_writes(router, registry)
     _add_schemas(router, registry)
-    _add_fixed(router)
+    _add_associations(router)
+    add_compatibility(router, registry)
+    add_levels(router, registry)
+    add_modes(router, registry)
     return router
 
 
 def _add_subjects(router: APIRouter, registry: Registry) -> None:
     @router.get("/subjects")
-    def subjects() -> list[str]:
-        return list(registry.subjects())
+    def subjects(
+        prefix: Prefix = "",
+        deleted_only: DeletedOnly = False,
+        offset: Offset = 0,
+        limit: Limit = -1,
+    ) -> list[str]:
+        found = [subject for subject in registry.subjects() if subject.startswith(prefix)]
+        return [] if deleted_only else page(found, offset, limit)
 
     @router.get("/subjects/{subject}/versions")
-    def versions(subject: str) -> list[int]:
-        return _versions(registry, subject)
+    def versions(
+        subject: str, deleted_only: DeletedOnly = False, offset: Offset = 0, limit: Limit = -1
+    ) -> list[int]:
+        found = versions_of(registry, subject)
+        return [] if deleted_only else page(found, offset, limit)
 
     @router.get("/subjects/{subject}/versions/{version}")
     def version(subject: str, version: str) -> dict[str, Any]:
-        return _shown(_version(registry, subject, version))
+        return _shown(version_of(registry, subject, version))
 
     @router.get("/subjects/{subject}/versions/{version}/schema")
     def version_schema(subject: str, version: str) -> Response:
-        return _text(_version(registry, subject, version).schema)
+        return _text(version_of(registry, subject, version).schema)
+
+    @router.get("/subjects/{subject}/versions/{version}/referencedby")
+    def referenced_by(subject: str, version: str) -> list[int]:
+        version_of(registry, subject, version)
+        return []
 
     @router.post("/subjects/{subject}")
     def look_up(subject: str, body: SchemaIn) -> dict[str, Any]:
-        _versions(registry, subject)
-        found = _find(registry, subject, body)
+        versions_of(registry, subject)
+        found = found_as(registry, subject, body)
         if found is None:
             raise RegistryError(SCHEMA_NOT_FOUND, "Schema not found")
         return _shown(found)
 
+
+def _add_writes(router: APIRouter, registry: Registry) -> None:
+    """Answered so that a client learns why; see docs/decisions.md."""
+
     @router.post("/subjects/{subject}/versions")
     def register(subject: str, body: SchemaIn) -> dict[str, Any]:
-        found = _find(registry, subject, body)
+        found = found_as(registry, subject, body)
         if found is None:
-            raise RegistryError(
-                READ_ONLY, f"Subject {subject!r} is read-only; schemas come with a release"
-            )
+            raise read_only(f"{subject!r} takes no schema from here, they come with a release")
         return {"id": found.id}
+
+    @router.delete("/subjects/{subject}")
+    def delete_subject(subject: str) -> list[int]:
+        versions_of(registry, subject)
+        raise read_only(f"{subject!r} is not deleted, what was written needs its schemas for ever")
+
+    @router.delete("/subjects/{subject}/versions/{version}")
+    def delete_version(subject: str, version: str) -> int:
+        found = version_of(registry, subject, version)
+        raise read_only(
+            f"version {found.version} of {subject!r} is not deleted, "
+            "what was written needs its schema for ever"
+        )
 
 
 def _add_schemas(router: APIRouter, registry: Registry) -> None:
+    @router.get("/schemas")
+    def schemas(
+        prefix: Prefix = "", latest_only: LatestOnly = False, offset: Offset = 0, limit: Limit = -1
+    ) -> list[dict[str, Any]]:
+        found = [
+            registry.version(subject, version)
+            for subject in registry.subjects()
+            if subject.startswith(prefix)
+            for version in list(registry.versions(subject))[-1 if latest_only else 0 :]
+        ]
+        return [_shown(registered) for registered in page(found, offset, limit)]
+
     @router.get("/schemas/types")
     def types() -> list[str]:
         return ["AVRO"]
@@ -145,56 +142,32 @@ def _add_schemas(router: APIRouter, registry: Registry) -> None:
         return _text(_schema(registry, schema_id))
 
     @router.get("/schemas/ids/{schema_id}/subjects")
-    def schema_subjects(schema_id: int) -> list[str]:
+    def schema_subjects(schema_id: int, offset: Offset = 0, limit: Limit = -1) -> list[str]:
         _schema(registry, schema_id)
-        return sorted({place.subject for place in registry.places(schema_id)})
+        found = sorted({place.subject for place in registry.places(schema_id)})
+        return page(found, offset, limit)
 
     @router.get("/schemas/ids/{schema_id}/versions")
-    def schema_versions(schema_id: int) -> list[dict[str, Any]]:
+    def schema_versions(
+        schema_id: int, offset: Offset = 0, limit: Limit = -1
+    ) -> list[dict[str, Any]]:
         _schema(registry, schema_id)
-        return [
-            {"subject": place.subject, "version": place.version}
-            for place in registry.places(schema_id)
-        ]
+        found = page(registry.places(schema_id), offset, limit)
+        return [{"subject": place.subject, "version": place.version} for place in found]
 
 
-def _add_fixed(router: APIRouter) -> None:
-    @router.get("/config")
-    def config() -> dict[str, Any]:
-        # What holds for every subject; events are held to FULL_TRANSITIVE, which is stricter.
-        return {"compatibilityLevel": "BACKWARD_TRANSITIVE"}
+def _add_associations(router: APIRouter) -> None:
+    @router.get("/contexts")
+    def contexts(offset: Offset = 0, limit: Limit = -1) -> list[str]:
+        return page(["."], offset, limit)
 
-    @router.get("/mode")
-    def mode() -> dict[str, Any]:
-        return {"mode": "READONLY"}
+    @router.get("/associations/resources/{namespace}/{name}")
+    def associations() -> list[dict[str, Any]]:
+        """None: a topic holds records of several subjects, and an association leads to one.
 
-
-def _versions(registry: Registry, subject: str) -> list[int]:
-    found = list(registry.versions(subject))
-    if not found:
-        raise RegistryError(SUBJECT_NOT_FOUND, f"Subject {subject!r} not found.")
-    return found
-
-
-def _version(registry: Registry, subject: str, version: str) -> Registered:
-    _versions(registry, subject)
-    try:
-        return registry.version(subject, _version_number(version))
-    except NotFound as error:
-        raise RegistryError(VERSION_NOT_FOUND, f"Version {version} not found.") from error
-
-
-def _version_number(version: str) -> int | Latest:
-    # -1 is how some clients ask for the latest.
-    if version in ("latest", "-1"):
-        return "latest"
-    if version.isascii() and version.isdecimal() and 0 < int(version[:12]) < 2**31:
-        return int(version)
-    raise RegistryError(
-        INVALID_VERSION,
-        f"The specified version {version[:40]!r} is not a valid version id. "
-        "Allowed values are between [1, 2^31-1] and the string 'latest'",
-    )
+        Confluent's serializers ask here before anything else, unless told how subjects are named.
+        """
+        return []
 
 
 def _schema(registry: Registry, schema_id: int) -> str:
@@ -202,15 +175,6 @@ def _schema(registry: Registry, schema_id: int) -> str:
     if found is None:
         raise RegistryError(SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
     return found
-
-
-def _find(registry: Registry, subject: str, body: SchemaIn) -> Registered | None:
-    if body.schema_type not in (None, "AVRO") or body.references:
-        raise RegistryError(INVALID_SCHEMA, "only Avro schemas without references are held here")
-    try:
-        return registry.find(subject, body.schema_text)
-    except ValueError as error:
-        raise RegistryError(INVALID_SCHEMA, "the schema is no JSON") from error
 
 
 def _shown(registered: Registered) -> dict[str, Any]:

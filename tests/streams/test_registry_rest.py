@@ -14,7 +14,8 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastapi import FastAPI
 
 from domain.errors import NotFound, Unavailable
-from gateway.rest.registry import MEDIA_TYPE, registry_router
+from gateway.rest.registry import registry_router
+from gateway.rest.registry_form import MEDIA_TYPE
 from schemas import catalogue
 from streams import topics_admin
 from streams.connection import Connection
