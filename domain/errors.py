@@ -109,6 +109,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "owner.unavailable": Unavailable,
     "broker.unavailable": Unavailable,
     "database.unavailable": Unavailable,
+    "database.not_migrated": Unavailable,
     "read_model.behind": Unknown,
     "query.invalid": Invalid,
     "request.invalid": Invalid,
