@@ -1,6 +1,8 @@
 """A peer's own environment: made from its lock file by uv, under .cache/peers of the clone.
 
 benchmarks/peers/<name>/requirements.lock ─► .cache/peers/<name>/bin/python (made again when the lock changes)
+
+`installed` does the same for any other lock, such as that of the documentation's site.
 """
 
 import hashlib
@@ -27,15 +29,19 @@ class NotAvailable(Exception):
 
 def ensure(name: str) -> Path:
     """The environment's Python. Raises `NotAvailable` where it cannot be installed."""
-    lock = HERE / name / "requirements.lock"
-    environment = CACHE / name
+    installed(HERE / name / "requirements.lock", CACHE / name)
+    return program(name, "python")
+
+
+def installed(lock: Path, environment: Path) -> Path:
+    """The folder of an environment's programs. Raises `NotAvailable` where it cannot be installed."""
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     stamp = environment / _STAMP
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         _uv("venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, environment)
         _uv("pip", "sync", "--quiet", "--require-hashes", lock, environment=environment)
         stamp.write_text(wanted, "utf-8")
-    return program(name, "python")
+    return environment / ("Scripts" if os.name == "nt" else "bin")
 
 
 def program(name: str, program: str) -> Path:
