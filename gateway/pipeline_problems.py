@@ -92,10 +92,16 @@ class _Places:
     def __init__(self, data: bytes) -> None:
         # JSON may be indented by tabs, YAML may not; a blank stands in the same column.
         text = data.decode().replace("\t", " ")
-        self._root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        try:
+            self._root: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+        except yaml.YAMLError:
+            # Some JSON is no YAML: a key of over 1,024 characters, for one.
+            self._root = None
 
     def problem(self, path: Path, what: str) -> FileProblem:
         """The problem where the path leads, or as far as it does."""
+        if self._root is None:
+            return FileProblem(1, 0, what)
         node, mark = self._root, self._root.start_mark
         for part in path:
             found = _child(node, part)

@@ -1,6 +1,7 @@
 """The pipeline file: what people write, and how what is wrong with it is named."""
 
 import json
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -57,6 +58,40 @@ def test_anchors_save_typing() -> None:
     assert plain_data(b"a: &r {attempts: 3}\nb: *r") == {"a": {"attempts": 3}, "b": {"attempts": 3}}
 
 
+def test_times_of_day_stay_the_text_they_are() -> None:
+    """YAML 1.1 counted to the base of 60: the run of a minute for one long line."""
+    assert plain_data(b"a: 12:30\nb: 1:30:00.5\nc: 017\nd: 0x1f\ne: -1_000\nf: .5\ng: 1.5e+3") == {
+        "a": "12:30",
+        "b": "1:30:00.5",
+        "c": 15,
+        "d": 31,
+        "e": -1_000,
+        "f": 0.5,
+        "g": 1_500.0,
+    }
+    assert plain_data(b"a: 1" + b":1" * 400_000)["a"].startswith("1:1:")
+
+
+def test_merged_mappings_save_typing() -> None:
+    assert plain_data(b"a: &r {x: 1, y: 2}\nb: {<<: *r, y: 3}")["b"] == {"x": 1, "y": 3}
+
+
+def billion_merges() -> bytes:
+    lines = [f"a0: &a0 {{{', '.join(f'k{n}: 1' for n in range(10))}}}"]
+    for n in range(1, 9):
+        lines.append(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}")
+    return "\n".join(lines).encode()
+
+
+def test_the_largest_file_is_read_in_seconds() -> None:
+    began = time.process_time()
+    with pytest.raises(Invalid):
+        plain_data(b"a:\n" + b"- x\n" * 260_000)
+    with pytest.raises(Invalid, match="stands twice"):
+        plain_data(b"{" + b",".join(b'"%d":1' % n for n in range(90_000)) + b',"89999":1}')
+    assert time.process_time() - began < 30
+
+
 def billion_laughs() -> bytes:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for n in range(1, 9):
@@ -84,8 +119,13 @@ def billion_laughs() -> bytes:
         (b"a: !!binary aGk=", "quote it"),
         (b"&a [*a]", "levels"),
         (billion_laughs(), "values"),
+        (billion_merges(), "over 10000 keys"),
+        (b"a: {" + b",".join(b"k%d: 1" % n for n in range(10_001)) + b"}", "over 10000 keys"),
+        (b'{"a": NaN}', "NaN is no JSON"),
+        (b'{"a": 1e999}', "out of range"),
+        (b'{"a": ' + b"[" * 64 + b"]" * 64 + b"}", "nested deeper than 64 levels"),
         (b"[" * 5_000, "nested deeper"),
-        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, ""),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "nested deeper"),
         (b"\xff\xfe", "UTF-8"),
         (b"a: 1\n---\nb: 2", "line 2"),
     ],

@@ -68,3 +68,10 @@ def test_json_has_lines_too_with_tabs_or_without() -> None:
 def test_steps_are_not_looked_up_where_none_are_given() -> None:
     assert problems_of((HEAD + "- id: a\n  uses: acme.b").encode()) == []
     assert FileProblem(1, 0, "a") < FileProblem(2, 0, "a")
+
+
+@pytest.mark.parametrize("key", [b"k" * 2_000, b"a\x7f"])
+def test_json_that_is_no_yaml_is_looked_at_without_lines(key: bytes) -> None:
+    data = b'{"pipeline_id": "p", "name": "P", "steps": [], "' + key + b'": 1}'
+    (found,) = problems_of(data)
+    assert (found.line, found.column) == (1, 0)
