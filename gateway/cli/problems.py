@@ -12,6 +12,7 @@ _FIXES = {
     "table.not_found": "see `flexcore table list`",
     "settings.unknown": "see `flexcore config list`",
     "schema.not_found": "see `flexcore schema list`",
+    "schema.incompatible": "see `flexcore schema check`, which says what to do about each",
     "aggregate.version_conflict": "read it again, then decide with the version it has now",
     "internal.error": "look into the logs of the data folder, and report it",
 }

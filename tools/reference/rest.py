@@ -35,8 +35,9 @@ holds it.
 
 The worker has `GET /livez`, `GET /readyz` and `GET /metrics` on its own port.
 """
-REGISTRY = """The schema registry as Confluent's clients read it. It is there where no external one is configured, gives out the schemas
-of this release and takes no others. Errors have the form of that API: `{error_code, message}`.
+REGISTRY = """The schema registry as Confluent's clients read it; [Schemas and the registry](../schemas.md) says what it answers. Where
+an external one is configured, it shows what that one holds. It changes nothing. Errors have the form of that API:
+`{error_code, message}`.
 """
 SECTIONS = ("pipelines", "executions", "commands", "streams", "tables", "health", "registry")
 
