@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from streams.command_feed import CommandFeed
 from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
-from streams.faust_host import HostApp
+from streams.faust_host import HostApp, UntouchedSchema
 from streams.group_metadata import group_metadata
 from streams.kafka_lane import KafkaLane, Superseded
 from streams.standby_assignor import standby_numbers
@@ -54,7 +54,7 @@ def host_commands(
                 lane.take(batch.generation, batch.records)
 
         # The stream it is given stays empty; by asking for it the topic is subscribed.
-        channel = app.topic(topic, partitions=partitions)
+        channel = app.topic(topic, schema=UntouchedSchema(), partitions=partitions)
         app.agent(channel, name=f"{context}.commands")(take)
 
     for topic, context in names.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.errors import Invalid, Unknown
+from domain.errors import Invalid, TooLarge, Unknown
 from schemas.catalogue import full_names
 from schemas.codec import Codec
 from streams.answers import Answer
@@ -21,6 +21,10 @@ from streams.records import (
     command_hash,
     time_text,
 )
+from streams.topics import MIB
+
+MAX_COMMAND_BYTES = MIB - 4_096
+"""Value and headers: what a command topic takes, less the key and the frame of a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ def content_of(request: CommandRequest, codec: Codec) -> Content:
 
 
 def headers_of(request: CommandRequest, content: Content, at: datetime) -> list[tuple[str, bytes]]:
-    """The CloudEvents headers of a command."""
+    """The CloudEvents headers of a command. Raises TooLarge where it would not fit its topic."""
     named: dict[str, str | None] = {
         "ce_specversion": "1.0",
         "ce_id": request.command_id,
@@ -96,7 +100,20 @@ def headers_of(request: CommandRequest, content: Content, at: datetime) -> list[
         "ce_expectedversion": str(request.expected),
         "traceparent": request.traceparent,
     }
-    return [(name, value.encode()) for name, value in named.items() if value is not None]
+    headers = [(name, value.encode()) for name, value in named.items() if value is not None]
+    size = len(content.value) + sum(len(name) + len(value) for name, value in headers)
+    if size > MAX_COMMAND_BYTES:
+        raise too_large(size)
+    return headers
+
+
+def too_large(size: int) -> TooLarge:
+    """What is said of a command that its topic would not take; it is never sent."""
+    return TooLarge(
+        "command.too_large",
+        f"the command has {size} bytes; at most {MAX_COMMAND_BYTES} fit; "
+        "put larger data into a file",
+    )
 
 
 def outcome_unknown(identity: Identity, timeout_s: float) -> Unknown:

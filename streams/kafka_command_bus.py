@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from domain.errors import FlexCoreError, Limited, TooLarge, Unavailable
+from domain.errors import FlexCoreError, Limited, Unavailable
 from schemas.codec import Codec
 from streams.answers import UNAVAILABLE, Answer
 from streams.command_bus import (
+    MAX_COMMAND_BYTES,
     CommandRequest,
     Content,
     content_of,
     headers_of,
     outcome_unknown,
+    too_large,
 )
 from streams.connection import Connection
 from streams.failpoints import Failpoint, reached
@@ -31,8 +33,6 @@ from streams.topics import MIB, Topics, partition_of
 
 MAX_PENDING = 20_000
 """Commands in flight of one process; at 5,000 answers a second that is a queue of 4 s."""
-MAX_COMMAND_BYTES = MIB - 4_096
-"""Value and headers: what a command topic takes, less the key and the frame of a batch."""
 MESSAGE_TIMEOUT_MS = 8_000
 """A broker that restarts after a kill is back in 3 s; what it did not take by now is given up."""
 _POLL_S = 0.1
@@ -147,10 +147,6 @@ class KafkaCommandBus:
         self, request: CommandRequest, content: Content, future: asyncio.Future[Answer]
     ) -> None:
         headers = headers_of(request, content, datetime.now(UTC))
-        size = len(content.value) + sum(len(name) + len(value) for name, value in headers)
-        if size > MAX_COMMAND_BYTES:
-            raise _too_large(size)
-
         producer = self._producer
 
         def undelivered(error: KafkaError | None, _: object) -> None:
@@ -183,7 +179,7 @@ class KafkaCommandBus:
         if error.fatal() and producer is self._producer:
             self._producer = _producer(self._connection)
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return _too_large(MAX_COMMAND_BYTES)
+            return too_large(MAX_COMMAND_BYTES)
         return Unavailable(
             "broker.unavailable",
             f"Kafka did not take the command ({error.str()}); "
@@ -225,11 +221,3 @@ def _producer(connection: Connection) -> Producer:
 def _settle(future: asyncio.Future[Answer], error: FlexCoreError) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _too_large(size: int) -> TooLarge:
-    return TooLarge(
-        "command.too_large",
-        f"the command has {size} bytes; at most {MAX_COMMAND_BYTES} fit; "
-        "put larger data into a file",
-    )
