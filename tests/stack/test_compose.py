@@ -16,11 +16,6 @@ def test_the_broker_in_a_container_has_the_settings_of_the_embedded_one() -> Non
     assert {name: environment.get(name) for name in expected} == expected
 
 
-def test_containers_listen_on_loopback_alone() -> None:
-    for service in COMPOSE["services"].values():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-
-
 def test_the_broker_in_a_container_has_the_version_of_the_locked_jars() -> None:
     version = COMPOSE["services"]["kafka"]["image"].rpartition(":")[2]
 
