@@ -5,6 +5,7 @@
 *Not run by the tests: …*   above a block: it is only looked at
 """
 
+import json
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ FIRST = ("docs/tutorial.md", "docs/how-to/background.md")
 """The pages that every other one stands on: they make the folder and start the stack."""
 
 _BLOCK = re.compile(
-    rf"^(?P<unrun>{re.escape(NOT_RUN)} .+\*\n\n)?"
+    rf"^(?P<unrun>{re.escape(NOT_RUN)} [^\n]+\*\n\n)?"
     r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<body>.*?)^```$',
     re.MULTILINE | re.DOTALL,
 )
@@ -28,7 +29,8 @@ _PASSING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z"), "<time>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
-    (re.compile(r"@\d+"), "@<offset>"),
+    (re.compile(r"\d+@\d+"), "<position>"),
+    (re.compile(r"\[\d+(, \d+)*\]"), "<processes>"),
     (re.compile(r"\d+\.\d+"), "<number>"),
     (re.compile(r"\s+"), " "),
 )
@@ -146,8 +148,6 @@ class Reader:
         endpoints = self.folder / ".flexcore" / "endpoints.json"
         if not endpoints.exists():
             return command
-        import json
-
         found = json.loads(endpoints.read_text("utf-8"))
         for usual, here in (
             ("http://127.0.0.1:8350", found["api"]),

@@ -1,6 +1,8 @@
 """What README and ARCHITECTURE show is true: their commands run, their files exist, their tables hold."""
 
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from plugins.builtin import BUILTIN
 from plugins.functions import FUNCTIONS
 from services.embedded.jars import ROOT
 from tests.e2e.conftest import Demonstrated
+from tests.e2e.reading import NOT_RUN, Reader, blocks_of
 
-PAGES = ("README.md", "ARCHITECTURE.md", "docs/pipelines.md")
+HOW_TOS = sorted(f"docs/how-to/{path.name}" for path in (ROOT / "docs/how-to").glob("*.md"))
+PAGES = ("README.md", "ARCHITECTURE.md", "docs/pipelines.md", "docs/tutorial.md", *HOW_TOS)
 ELSEWHERE = ("./flexcore demo",)
 """Commands that the shared stack is made by, or that never end."""
 
@@ -47,6 +51,39 @@ def test_commands_of_the_documents_run(demonstrated: Demonstrated, name: str) ->
         if "produce_command.py" in line:
             line += f" --bootstrap {places['kafka']} --registry {places['registry']}"
         assert product.shell(line).stdout, command
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    """Somebody with an empty home, which PostgreSQL's account can reach, unlike pytest's folders."""
+    home = Path(tempfile.mkdtemp(prefix="flexcore-reader-"))
+    home.chmod(0o755)
+    reader = Reader(home)
+    try:
+        yield reader
+    finally:
+        reader.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["docs/tutorial.md", *HOW_TOS])
+def test_a_reader_comes_through(reader: Reader, name: str) -> None:
+    reader.follow(name)
+
+
+@pytest.mark.parametrize("name", ["docs/tutorial.md", *HOW_TOS])
+def test_what_is_not_run_says_why_and_is_the_exception(name: str) -> None:
+    text = page(name)
+    found = list(blocks_of(text))
+
+    assert len(found) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is not understood"
+    left_out = [block for block in found if not block.runs]
+    assert len(left_out) == text.count(NOT_RUN), "a reason stands above no block"
+    assert {block.language for block in left_out} <= {"console"}
+    assert len(left_out) <= 2 or name == "docs/how-to/docker.md"
 
 
 def test_the_pipeline_of_the_readme_is_the_one_in_examples() -> None:
