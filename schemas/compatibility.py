@@ -1,8 +1,6 @@
 """Which changes of a schema its readers get over; Apache Avro's checker judges, we name the places.
 
-BACKWARD   the new schema reads what the older ones wrote
-FORWARD    the older ones read what the new one writes        FULL   both
-…_TRANSITIVE   all older versions are meant, not the last one alone
+older versions, a new schema, a level ─► breaks: version, direction, field, what, fix
 """
 
 import warnings
@@ -21,27 +19,13 @@ from avro.compatibility import (
 from avro.errors import IgnoredLogicalType
 from avro.schema import NamedSchema, Schema, parse
 
-Level = Literal[
-    "BACKWARD",
-    "BACKWARD_TRANSITIVE",
-    "FORWARD",
-    "FORWARD_TRANSITIVE",
-    "FULL",
-    "FULL_TRANSITIVE",
-    "NONE",
-]
+from schemas.levels import Level
+
 Direction = Literal["BACKWARD", "FORWARD"]
 
 MAX_BYTES = 64 * 1024
 """Apache's parser takes 0.9 s for a record of 2,000 fields in 64 KiB, and 64 s for 25,000 (1.12.2)."""
 
-_LEVELS: dict[str, Level] = {
-    "events": "FULL_TRANSITIVE",
-    "commands": "BACKWARD_TRANSITIVE",
-    "outcomes": "FULL_TRANSITIVE",
-    # A snapshot of another release is not read; the events it stands for are.
-    "snapshots": "NONE",
-}
 _PROMOTED = {
     "int": ("long", "float", "double"),
     "long": ("float", "double"),
@@ -74,11 +58,6 @@ class Break:
             f"{self.direction} version {self.version}, {self.field or 'record'}: "
             f"{self.what}; {self.fix}"
         )
-
-
-def level_of(topic: str) -> Level | None:
-    """The level of the records on a topic, named without prefix; `None` for no topic of ours."""
-    return _LEVELS.get(topic.rpartition(".")[2])
 
 
 def parsed(text: str) -> Schema:

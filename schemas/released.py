@@ -10,7 +10,8 @@ from pathlib import Path
 
 from domain.errors import Invalid
 from schemas import catalogue
-from schemas.compatibility import Level, breaks, level_of, parsed
+from schemas.compatibility import breaks, parsed
+from schemas.levels import Level, level_of
 
 AVSC = Path(__file__).parent / "avsc"
 FILE = Path(__file__).parent / "released.jsonl"
@@ -119,7 +120,7 @@ def _is(path: Path, schema: object) -> bool:
 
 def _level(topic: str) -> Level:
     level = level_of(topic)
-    assert level is not None, f"{topic} has no level; see schemas/compatibility.py"
+    assert level is not None, f"{topic} has no level; see schemas/levels.py"
     return level
 
 

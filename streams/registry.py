@@ -14,7 +14,7 @@ from typing import Literal
 from domain.errors import NotFound, Unavailable
 from schemas import catalogue
 from schemas.codec import Codec
-from schemas.compatibility import Level, level_of
+from schemas.levels import Level, level_of
 from streams.connection import Connection
 from streams.topics import Topics
 

@@ -23,7 +23,8 @@ from gateway.rest.registry_form import (
     read_only,
 )
 from gateway.rest.registry_places import version_number, version_of, versions_of
-from schemas.compatibility import Level, breaks, parsed
+from schemas.compatibility import breaks, parsed
+from schemas.levels import Level
 from streams.registry import Registered, Registry
 
 GLOBAL: Level = "BACKWARD_TRANSITIVE"

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from schemas import catalogue
-from schemas.compatibility import MAX_BYTES, Level, breaks, level_of, parsed
+from schemas.compatibility import MAX_BYTES, breaks, parsed
+from schemas.levels import Level, level_of
 from streams.topics import Topics
 from tests.schemas.avro_schemas import changed, names_of, schemas, values
 from tests.schemas.messages import NAMES
