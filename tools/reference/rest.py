@@ -22,7 +22,7 @@ The api serves this under its address, `http://127.0.0.1:8350` unless set otherw
 - **Errors** are `application/problem+json` (RFC 9457). `code` never changes its meaning; [Errors](errors.md) has a section for
   each.
 """
-TABLES = """## table views
+TABLES = """## Table views
 
 On the projector's port, `http://127.0.0.1:6066` unless set otherwise. Any projector answers for every key: it asks the one that
 holds it.
@@ -52,7 +52,11 @@ def page() -> str:
     order = sorted(routes, key=lambda name: SECTIONS.index(name) if name in SECTIONS else 99)
     told = [INTRO]
     for name in order:
-        told += [f"## {name}\n", *([REGISTRY] if name == "registry" else []), *routes[name]]
+        told += [
+            f"## {name.capitalize()}\n",
+            *([REGISTRY] if name == "registry" else []),
+            *routes[name],
+        ]
     return "\n".join([*told, TABLES])
 
 
