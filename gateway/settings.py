@@ -169,6 +169,8 @@ class Projector(Pages):
 
     web_port: Port = 6066
     """port of the table views; 0 = any free one"""
+    url: str | None = None
+    """base URL by which the api reaches any projector (default: the one that runs over its data folder)"""
 
 
 class Files(_Section):

@@ -259,12 +259,13 @@ class ExecutionById:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionsMatching:
-    """A page of a tenant's executions, last started first, of those started at `since` or later."""
+    """A page of a tenant's executions, last started first unless asked otherwise, from `since` on."""
 
     tenant: str
     pipeline: str | None = None
     status: str | None = None
     since: datetime | None = None
+    oldest_first: bool = False
     limit: int = 50
     offset: int = 0
     cursor: str | None = None
@@ -294,6 +295,7 @@ async def executions_matching(query: ExecutionsMatching, pool: AsyncConnectionPo
         tenant=query.tenant,
         equal=filters,
         since=query.since,
+        oldest_first=query.oldest_first,
         limit=query.limit,
         offset=query.offset,
         cursor=query.cursor,

@@ -1,4 +1,4 @@
-"""Pages of rows, newest first: keyset cursors, small offsets, capped counts.
+"""Pages of rows, newest or oldest first: keyset cursors, small offsets, capped counts.
 
 (newest_by, id) < cursor      a page costs the same wherever it is (OFFSET 20,000: p95 670 ms)
 """
@@ -73,6 +73,7 @@ async def read_page(
     tenant: str,
     equal: Filters,
     since: datetime | None = None,
+    oldest_first: bool = False,
     limit: int,
     offset: int,
     cursor: str | None,
@@ -80,12 +81,18 @@ async def read_page(
     """One page and how many rows match in all. Raises Invalid, Unavailable."""
     _check(limit, offset, cursor)
     where, values = _conditions(listing, tenant, equal, since)
-    after, after_values = _after(listing, cursor)
+    after, after_values = _after(listing, cursor, oldest_first=oldest_first)
     table, newest_by = sql.Identifier(listing.table), sql.Identifier(listing.newest_by)
     rows_query = sql.SQL(
         "SELECT id, {newest}, body FROM flexcore.{table} WHERE {where} {after}"
-        " ORDER BY {newest} DESC, id DESC LIMIT %s OFFSET %s"
-    ).format(newest=newest_by, table=table, where=where, after=after)
+        " ORDER BY {newest} {order}, id {order} LIMIT %s OFFSET %s"
+    ).format(
+        newest=newest_by,
+        table=table,
+        where=where,
+        after=after,
+        order=sql.SQL("ASC" if oldest_first else "DESC"),
+    )
     count_query = sql.SQL(
         "SELECT count(*) FROM (SELECT 1 FROM flexcore.{table} WHERE {where} LIMIT %s) AS matching"
     ).format(table=table, where=where)
@@ -129,10 +136,14 @@ def _conditions(
     return sql.SQL(" AND ").join(conditions), values
 
 
-def _after(listing: Listing, cursor: str | None) -> tuple[sql.Composable, list[Any]]:
+def _after(
+    listing: Listing, cursor: str | None, *, oldest_first: bool
+) -> tuple[sql.Composable, list[Any]]:
     if cursor is None:
         return sql.SQL(""), []
-    condition = sql.SQL("AND ({}, id) < (%s, %s)").format(sql.Identifier(listing.newest_by))
+    condition = sql.SQL("AND ({}, id) {} (%s, %s)").format(
+        sql.Identifier(listing.newest_by), sql.SQL(">" if oldest_first else "<")
+    )
     return condition, list(_parse_cursor(cursor))
 
 

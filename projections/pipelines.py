@@ -166,6 +166,7 @@ class PipelinesMatching:
     tenant: str
     status: str | None = None
     name: str | None = None
+    oldest_first: bool = False
     limit: int = 50
     offset: int = 0
     cursor: str | None = None
@@ -194,6 +195,7 @@ async def pipelines_matching(query: PipelinesMatching, pool: AsyncConnectionPool
         _LISTING,
         tenant=query.tenant,
         equal=filters,
+        oldest_first=query.oldest_first,
         limit=query.limit,
         offset=query.offset,
         cursor=query.cursor,

@@ -24,10 +24,12 @@ from gateway.rest.app import Deps, create_app
 from gateway.rest.health import Check
 from gateway.rest.patience import PatientProtocol
 from gateway.services.read_models import ReadModelAt
+from gateway.services.tables import TableService
 from gateway.settings import Settings
 from observability import logs
 from projections import handlers as projections
 from projections.checkpoints import Checkpoints
+from services import endpoints
 from streams import topics_admin
 from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL
@@ -83,6 +85,8 @@ async def _run(settings: Settings) -> int:
         await pool.open(wait=False)
         running.push_async_callback(pool.close)
         running.push_async_callback(events.close)
+        tables = TableService(partial(_projector, settings))
+        running.push_async_callback(tables.close)
         await bus.start(_reader_died)
         running.push_async_callback(bus.close)
         app = create_app(
@@ -92,6 +96,7 @@ async def _run(settings: Settings) -> int:
                 events=events,
                 codec=codec,
                 registry=registry,
+                tables=tables,
                 checks=(
                     Check("kafka", partial(asyncio.to_thread, bus.check), needed=True),
                     Check("database", partial(_check_database, pool), needed=False),
@@ -102,6 +107,14 @@ async def _run(settings: Settings) -> int:
         await _serve(uvicorn.Server(_config(app)), listening)
     log.info("stopped")
     return 0
+
+
+def _projector(settings: Settings) -> str | None:
+    """Where a projector is; one of `flexcore dev` may be elsewhere after each of its starts."""
+    if settings.projector.url is not None:
+        return settings.projector.url
+    running = endpoints.load(settings.data_dir)
+    return running.projector if running is not None else None
 
 
 def _checked(connection: Connection, topics: Topics, settings: Settings) -> tuple[int, Registry]:

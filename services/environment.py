@@ -41,6 +41,8 @@ def _variables(section: BaseModel, prefix: str, secrets: Path) -> Iterator[tuple
                 path = secrets / variable.lower()
                 _write(path, value.get_secret_value())
                 yield f"{variable}_FILE", str(path)
+            case tuple():
+                yield variable, ",".join(value)
             case _:
                 yield variable, str(value)
 

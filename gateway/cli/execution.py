@@ -52,6 +52,7 @@ def list_(
     pipeline: str | None = None,
     status: str | None = None,
     since: str | None = None,
+    oldest_first: bool = False,
     limit: int = 50,
     cursor: str | None = None,
     common: Common = COMMON,
@@ -66,6 +67,8 @@ def list_(
         running, succeeded, failed …
     since
         started at this time or later, such as 2026-01-31T12:00:00Z
+    oldest_first
+        last started last
     limit
         how many at most
     cursor
@@ -79,6 +82,7 @@ def list_(
             pipeline=pipeline,
             status=status,
             since=since,
+            sort="started_at" if oldest_first else None,
             limit=limit,
             cursor=cursor,
         )

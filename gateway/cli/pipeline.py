@@ -142,6 +142,7 @@ def list_(
     *,
     status: str | None = None,
     name: str | None = None,
+    oldest_first: bool = False,
     limit: int = 50,
     cursor: str | None = None,
     common: Common = COMMON,
@@ -154,6 +155,8 @@ def list_(
         draft, active, paused or archived
     name
         the exact name
+    oldest_first
+        last changed last
     limit
         how many at most
     cursor
@@ -161,7 +164,12 @@ def list_(
     """
     with connected(places.api_url(common)) as client:
         page = Api(client).get(
-            "/v1/pipelines", status=status, name=name, limit=limit, cursor=cursor
+            "/v1/pipelines",
+            status=status,
+            name=name,
+            sort="updated_at" if oldest_first else None,
+            limit=limit,
+            cursor=cursor,
         )
     show_all(page.body["items"], PIPELINE, common.output)
     tell_more(page.body)

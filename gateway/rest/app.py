@@ -1,6 +1,6 @@
 """The REST application: routes over the application services.
 
-Tracing ─► Admission ─► BodyLimit ─► /v1/pipelines  /v1/executions  /v1/commands  /v1/streams
+Tracing ─► Admission ─► BodyLimit ─► /v1/pipelines  /v1/executions  /v1/commands  /v1/streams  /v1/tables
                                       /registry  /livez /readyz /startupz /metrics  /openapi.json /docs
 """
 
@@ -23,11 +23,13 @@ from gateway.rest.pipelines import pipelines_router
 from gateway.rest.registry import registry_router
 from gateway.rest.shapes import Problem
 from gateway.rest.streams import streams_router
+from gateway.rest.tables import tables_router
 from gateway.rest.tracing import Tracing
 from gateway.services.commands import CommandService
 from gateway.services.executions import ExecutionService
 from gateway.services.pipelines import PipelineService
 from gateway.services.streams import StreamService
+from gateway.services.tables import TableService
 from schemas.codec import Codec
 from streams.command_bus import CommandBus
 from streams.event_store import EventReader
@@ -40,13 +42,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
-    """What the door stands on; without a registry there is no `/registry`."""
+    """What the door stands on; without a registry there is no `/registry`, without `tables` no `/tables`."""
 
     commands: CommandBus
     queries: QueryBus
     events: EventReader
     codec: Codec
     registry: Registry | None = None
+    tables: TableService | None = None
     checks: tuple[Check, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
@@ -72,6 +75,8 @@ def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
         app.include_router(router)
     app.include_router(health_router(deps.checks))
     app.include_router(docs_router(TITLE))
+    if deps.tables is not None:
+        app.include_router(tables_router(deps.tables))
     if deps.registry is not None:
         app.include_router(registry_router(deps.registry), prefix="/registry")
     add_error_handlers(app)

@@ -30,9 +30,14 @@ class Filter(BaseModel):
         None
     )
     since: AwareDatetime | None = None
+    sort: Literal["-started_at", "started_at"] = "-started_at"
     limit: int = 50
     offset: int = 0
     cursor: str | None = None
+
+    def matching(self) -> dict[str, Any]:
+        """The fields of the query."""
+        return {**self.model_dump(exclude={"sort"}), "oldest_first": self.sort == "started_at"}
 
 
 EVENT_STREAM = "text/event-stream"
@@ -126,8 +131,8 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         by: Annotated[Caller, Depends(caller)],
         fresh: Annotated[Freshness | None, Depends(freshness)],
     ) -> Response:
-        """Runs, last started first."""
-        matching = ExecutionsMatching(tenant=by.tenant, **query.model_dump())
+        """Runs, last started first unless sorted the other way round."""
+        matching = ExecutionsMatching(tenant=by.tenant, **query.matching())
         return page_response(await service.find(by, matching, fresh))
 
     return router

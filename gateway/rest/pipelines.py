@@ -1,6 +1,6 @@
 """Routes of pipelines: POST, PUT, DELETE → commands; GET → queries."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict
@@ -29,9 +29,14 @@ class Filter(BaseModel):
 
     status: Literal["draft", "active", "paused", "archived"] | None = None
     name: str | None = None
+    sort: Literal["-updated_at", "updated_at"] = "-updated_at"
     limit: int = 50
     offset: int = 0
     cursor: str | None = None
+
+    def matching(self) -> dict[str, Any]:
+        """The fields of the query."""
+        return {**self.model_dump(exclude={"sort"}), "oldest_first": self.sort == "updated_at"}
 
 
 def pipelines_router(service: PipelineService) -> APIRouter:
@@ -105,8 +110,8 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         by: Annotated[Caller, Depends(caller)],
         fresh: Annotated[Freshness | None, Depends(freshness)],
     ) -> Response:
-        """Pipelines, last changed first."""
-        matching = PipelinesMatching(tenant=by.tenant, **query.model_dump())
+        """Pipelines, last changed first unless sorted the other way round."""
+        matching = PipelinesMatching(tenant=by.tenant, **query.matching())
         return page_response(await service.find(by, matching, fresh))
 
     return router

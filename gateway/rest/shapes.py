@@ -176,3 +176,26 @@ class AllEvents(BaseModel):
     items: list[Event]
     next_cursor: str
     at_end: bool
+
+
+class Table(BaseModel):
+    """A table as far as one projector holds it."""
+
+    name: str
+    keys: int
+    partitions: list[int]
+
+
+class Tables(BaseModel):
+    """The tables that there are."""
+
+    tables: list[Table]
+
+
+class TableRow(BaseModel):
+    """A row; `position` is that of the last event in it."""
+
+    key: str
+    version: int
+    position: str
+    value: Any

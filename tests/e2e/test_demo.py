@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_second_demo_in_a_running_stack_is_another_run_of_the_same_pipeline(
     assert {run["revision"] for run in after} == {1}
 
 
-def test_one_run_reads_the_same_in_five_ways(demonstrated: Demonstrated) -> None:
+def test_one_run_reads_the_same_in_six_ways(demonstrated: Demonstrated) -> None:
     product = demonstrated.product
     places = product.endpoints
     run_id = demo_run(product)
@@ -86,12 +87,30 @@ def test_one_run_reads_the_same_in_five_ways(demonstrated: Demonstrated) -> None
     assert [step["step_id"] for step in rest["steps"]] == STEPS
     assert rest["status"] == "succeeded"
     assert product.json("execution", "get", run_id) == rest
-    assert get(f"{places['projector']}/v1/tables/executions/{run_id}")["value"] == rest
+    row = get(f"{places['projector']}/v1/tables/executions/{run_id}")
+    assert row["value"] == rest
+    assert get(f"{places['api']}/v1/tables/executions/{run_id}") == row
     with psycopg.connect(places["database"]) as connection:
         query = "SELECT body FROM flexcore.executions WHERE id = %s"
         assert connection.execute(query, [run_id]).fetchone() == (rest,)
     folded = product.example("fold_topics.py", places["kafka"], places["registry"], run_id)
     assert json.loads(folded) == rest
+
+
+def test_the_tables_are_there_through_the_api(demonstrated: Demonstrated) -> None:
+    api = demonstrated.product.endpoints["api"]
+
+    assert {table["name"] for table in get(f"{api}/v1/tables")["tables"]} == {
+        *("pipelines", "executions")
+    }
+    for path, code in (
+        ("executions/none", "aggregate.not_found"),
+        ("executions/acme~none", "aggregate.not_found"),
+        ("nothing/none", "table.not_found"),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(f"{api}/v1/tables/{path}")
+        assert (caught.value.code, json.load(caught.value)["code"]) == (404, code)
 
 
 def test_a_run_that_failed_is_folded_from_its_topic_as_well(

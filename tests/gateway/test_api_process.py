@@ -57,6 +57,7 @@ def test_it_serves_without_a_worker_or_a_database_and_ends_when_told_to(
     subjects = api.request("GET", "/registry/subjects").json()
     read = api.request("GET", "/v1/pipelines")
     stream = api.request("GET", "/v1/streams/pipeline/weather/events")
+    tables = api.request("GET", "/v1/tables")
     second = start({"KAFKA__BOOTSTRAP": kafka, "DATABASE__URL": NOBODY, "API__PORT": str(api.port)})
 
     assert (ready["status"], ready["checks"]["kafka"]) == ("degraded", "ok")
@@ -64,6 +65,8 @@ def test_it_serves_without_a_worker_or_a_database_and_ends_when_told_to(
     assert (read.status_code, read.json()["code"]) == (503, "database.unavailable")
     assert (stream.status_code, stream.json()["code"]) == (503, "owner.unavailable")
     assert stream.headers["Retry-After"] == "1"
+    assert (tables.status_code, tables.json()["code"]) == (503, "owner.unavailable")
+    assert "FLEXCORE__PROJECTOR__URL" in tables.json()["detail"]
     assert second.ended() == 6
     assert "FLEXCORE__API__PORT" in second.log.read_text()
     assert api.stop() == 0

@@ -47,19 +47,24 @@ def ids(page: Page) -> list[str]:
     return [item["execution_id"] for item in page.items]
 
 
-def test_pages_follow_each_other_by_cursor_newest_first(read_models: str) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_pages_follow_each_other_by_cursor(read_models: str, *, oldest_first: bool) -> None:
     async def scenario(ask: Ask) -> None:
         await store(read_models, job(EXECUTIONS, runs(25)))
         seen: list[str] = []
         cursor = None
         for size in (10, 10, 5):
-            page = await ask(ExecutionsMatching(tenant="default", limit=10, cursor=cursor))
+            wanted = ExecutionsMatching(
+                tenant="default", limit=10, cursor=cursor, oldest_first=oldest_first
+            )
+            page = await ask(wanted)
             assert len(page.items) == size
             assert page.total == Total(25, capped=False)
             seen += ids(page)
             cursor = page.next_cursor
         assert cursor is None
-        assert seen == [f"e{number:03d}" for number in reversed(range(25))]
+        oldest = [f"e{number:03d}" for number in range(25)]
+        assert seen == (oldest if oldest_first else oldest[::-1])
 
     asking(read_models, scenario)
 

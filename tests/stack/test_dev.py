@@ -314,6 +314,18 @@ def test_children_get_secrets_by_file_and_never_in_the_environment(tmp_path: Pat
     assert read(environment).database.url == read({"FLEXCORE__DATABASE__URL": url}).database.url
 
 
+@pytest.mark.parametrize("hosts", ["", "intranet.example:8080,10.0.0.1"])
+def test_children_have_the_settings_that_we_have(tmp_path: Path, hosts: str) -> None:
+    settings = read(
+        {
+            "FLEXCORE__STEPS__HTTP_HOSTS": hosts,
+            "FLEXCORE__STEPS__KAFKA__SASL_PASSWORD": "hidden",
+            "FLEXCORE__WORKER__STANDBY": "2",
+        }
+    )
+    assert read(of_children(settings, tmp_path / "secrets")) == settings
+
+
 def test_children_import_our_packages_before_all_others() -> None:
     path = python_path({"PYTHONPATH": f"/elsewhere{os.pathsep}"})["PYTHONPATH"]
 
