@@ -14,8 +14,9 @@ from streams.records import EventRecord, Identity
 from streams.snapshots import Snapshot
 from streams.stream_index import HOUR_MS
 
-MAX_RECENT = 20_000
-"""Last versions at hand, 4 MB: asked for twice per command, and LMDB takes 3 µs to tell one."""
+MAX_RECENT = 2_500
+"""Last versions at hand, 0.6 MB per partition: asked for twice per command, and LMDB takes 3 µs to
+tell one."""
 
 
 class LmdbPartition:
