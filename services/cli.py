@@ -126,7 +126,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "In a clone, ./flexcore also knows `test`, `check` and `docs`.",
+            "In a clone, ./flexcore also knows `test`, `check`, `fuzz` and `docs`.",
             "flexcore COMMAND --help says what a command takes; start with `flexcore demo`.",
         ]
     )
