@@ -15,6 +15,7 @@ import structlog
 
 from schemas import catalogue
 from schemas.codec import Codec
+from streams.records import EventRecord
 from streams.snapshots import MAX_BYTES_PER_TURN, snapshot_headers
 from streams.stream_index import StreamIndex, is_end
 from streams.turn import Place, Turn, Write
@@ -80,8 +81,9 @@ class DueSnapshots:
             return
         self._not_before = turn.at + self._rhythm.pause
         left = MAX_BYTES_PER_TURN
-        for key, (event, state) in list(self._waiting.items()):
-            if not self._is_seen(event):
+        for key, (new, state) in list(self._waiting.items()):
+            event = self._seen(new)
+            if event is None:
                 continue
             del self._waiting[key]
             place = event.context, event.partition
@@ -92,16 +94,16 @@ class DueSnapshots:
                 left -= len(write.value or b"")
                 turn.snapshot(write, place, offsets[place])
 
-    def _is_seen(self, event: NewEvent) -> bool:
-        return self._index.last_version(event.context, event.aggregate_id) >= event.version
+    def _seen(self, new: NewEvent) -> EventRecord | None:
+        return self._index.event(new.context, new.aggregate_id, new.version)
 
-    def _write(self, turn: Turn, event: NewEvent, state: Any) -> Write | None:
+    def _write(self, turn: Turn, event: EventRecord, state: Any) -> Write | None:
         try:
             value = self._codec.encode(state)
             headers = snapshot_headers(event, state, turn.at, turn.source)
         except Exception:
             # A turn must not fail for what nobody needs.
-            log.exception("snapshot_not_written", key=event.key.decode())
+            log.exception("snapshot_not_written", key=f"{event.aggregate_id}#{event.version}")
             return None
         topic, key = turn.topics.snapshots(event.context), event.aggregate_id.encode()
         return Write(topic, event.partition, key, value, headers)

@@ -7,7 +7,7 @@ states of its kind still look and mean the same. Any other is passed over and th
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from domain.contexts import CONTEXTS
 from schemas import catalogue
 from streams.records import DEFAULT_TENANT, EventRecord, Headers, header_map, text, time_text
 from streams.topics import MIB
-from streams.verdicts import NewEvent
 
 MAX_BYTES_PER_TURN = 4 * MIB - 64 * 1024
 """What the topic takes of one; of all together since they can wait and commands cannot."""
@@ -70,11 +69,10 @@ def snapshot_read(
     )
 
 
-def snapshot_headers(event: NewEvent, state: Any, at: datetime, source: str) -> Headers:
+def snapshot_headers(event: EventRecord, state: Any, at: datetime, source: str) -> Headers:
     """What tells which event the state belongs to, and what the state's form and meaning are."""
     cls: Any = type(state)
-    headers = header_map(event.headers)
-    event_id, of_state = text(headers, "ce_id"), state_hash(event.context, cls)
+    event_id, of_state = event.event_id, state_hash(event.context, cls)
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", f"{event_id}:{of_state[:16]}".encode()),
@@ -86,24 +84,26 @@ def snapshot_headers(event: NewEvent, state: Any, at: datetime, source: str) -> 
         ("ce_tenantid", DEFAULT_TENANT.encode()),
         ("ce_aggregateversion", b"%d" % event.version),
         ("ce_eventid", event_id.encode()),
-        ("ce_eventhash", event_hash(event.value, headers).encode()),
+        ("ce_eventhash", event_hash(event).encode()),
         ("ce_statehash", of_state.encode()),
     ]
 
 
 def stands_for(snapshot: Snapshot, event: EventRecord) -> bool:
-    """Whether a snapshot was written together with this very event."""
+    """Whether a snapshot is of this very event, where it stands."""
     same = snapshot.event_id == event.event_id
-    return same and snapshot.event_hash == event_hash(event.value, event.headers)
+    return same and snapshot.event_hash == event_hash(event)
 
 
-def event_hash(value: bytes | None, headers: Mapping[str, bytes]) -> str:
-    """sha256 over an event's time and body, in hex.
+def event_hash(event: EventRecord) -> str:
+    """sha256 over an event's offset, time and body, in hex.
 
     The id alone would not do: it is made of command and version, and a command whose transaction
-    was lost is judged again, maybe behind others than before. The time is that turn's.
+    was lost is judged again, maybe behind others than before. The time is that turn's. The offset
+    is that of its first copy: an event that stands further back may stand behind redacted ones.
     """
-    return hashlib.sha256(headers.get("ce_time", b"") + b"\0" + (value or b"")).hexdigest()
+    head = b"%d\0%b\0" % (event.offset, event.headers.get("ce_time", b""))
+    return hashlib.sha256(head + (event.value or b"")).hexdigest()
 
 
 @cache

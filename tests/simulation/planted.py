@@ -13,12 +13,12 @@ from streams.answers import Answer
 from streams.due_snapshots import DueSnapshots
 from streams.lane import Lane
 from streams.memory_stream_index import MemoryStreamIndex
-from streams.records import EventRecord, Identity
+from streams.records import EventRecord, Identity, header_map
 from streams.snapshots import Snapshot
 from streams.states import State, States
 from streams.turn import Place, Settled, Transaction, Turn
 from streams.turn_view import TurnView
-from streams.verdicts import CommandRecord
+from streams.verdicts import CommandRecord, NewEvent
 from tests.simulation.asking import Asking, Stable
 from tests.simulation.broker import Session
 from tests.simulation.lane_thread import LaneThread
@@ -189,8 +189,12 @@ def of_a_torn_turn() -> Iterator[Parts]:
     def same_id(snapshot: Snapshot, event: EventRecord) -> bool:
         return snapshot.event_id == event.event_id
 
+    def unseen(_: DueSnapshots, new: NewEvent) -> EventRecord:
+        at = new.context, new.aggregate_id, new.version, new.partition
+        return EventRecord(*at, 0, 0, new.value, header_map(new.headers))
+
     believed = _replaced(states, stands_for=same_id)
-    with believed, _replaced(DueSnapshots, _is_seen=lambda *_: True):
+    with believed, _replaced(DueSnapshots, _seen=unseen):
         yield Parts(lane=_SnapshotsAtOnce)
 
 

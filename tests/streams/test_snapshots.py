@@ -13,6 +13,7 @@ from domain.contexts import CONTEXTS
 from domain.decider import Decider
 from schemas.codec import Codec
 from streams.due_snapshots import DueSnapshots, Rhythm
+from streams.memory_stream_index import MemoryStreamIndex
 from streams.snapshots import state_hash
 from streams.states import folded, restored
 from streams.turn import Transaction, Write
@@ -200,6 +201,21 @@ def test_a_snapshot_does_not_keep_what_redaction_erased() -> None:
     redact(worker, 2)
     assert restored(worker.index, CODEC, PIPELINE, P) is None
     assert state(worker) == (3, "redacted")
+
+
+def test_a_snapshot_of_an_event_that_stands_elsewhere_now_is_passed_over() -> None:
+    """Written again as it was, behind a redacted one, the first copies of both compacted away."""
+    worker = snapped()
+    known = worker.index.snapshot("pipeline", P)
+    assert known is not None
+    redact(worker, 2)
+    created, revised, activated = worker.index.events("pipeline", P)
+    index = MemoryStreamIndex()
+    behind = activated._replace(offset=revised.offset + 1)
+    index.append([created, revised, behind])
+    index.keep(known)
+    assert restored(index, CODEC, PIPELINE, P) is None
+    assert folded(index, CODEC, PIPELINE, P)[1].name == "redacted"
 
 
 def test_bytes_that_are_no_state_are_passed_over() -> None:
