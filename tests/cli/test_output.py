@@ -5,14 +5,16 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
+from cyclopts import App
 
 from gateway.cli.options import Format
 from gateway.cli.output import View, line_of, show_all
+from services import cli
 from services.embedded.jars import ROOT
 from tests.cli.served import Served
 from tests.gateway.memory_stack import PIPELINE, activate
@@ -33,6 +35,31 @@ COMMANDS: Sequence[tuple[str, str]] = [
     ("table get executions e1", "e1"),
 ]
 """Command and the id that `-o name` prints; each stands on the ones before."""
+
+
+WITHOUT_DATA = {
+    "demo": "tells a story",
+    "stop": "has nothing to tell",
+    "faults": "shows progress; its results are a file of JSON lines",
+    "pipeline schema": "prints JSON Schema, which is JSON",
+    **dict.fromkeys(("api", "worker", "projector"), "is a service with a log"),
+}
+
+
+def commands(app: App, name: str) -> Iterator[tuple[str, bool]]:
+    """(command, whether it takes -o) of a word of the command line."""
+    verbs = [verb for verb in app if not verb.startswith("-")]
+    if not verbs:
+        options = {name for one in app.assemble_argument_collection() for name in one.names}
+        yield name, {"--output", "-o"} <= options
+    for verb in verbs:
+        yield from commands(app[verb], f"{name} {verb}")
+
+
+def test_every_command_that_has_data_takes_the_form_of_it() -> None:
+    known = cli._app()
+    found = dict(one for word in cli.COMMANDS for one in commands(known[word.name], word.name))
+    assert {name for name, takes in found.items() if not takes} == WITHOUT_DATA.keys()
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "yaml", "name"])
