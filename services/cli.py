@@ -51,6 +51,7 @@ COMMANDS = (
     Command("doctor", "services.doctor:doctor", "Find out what is wrong, and what mends it."),
     Command("config", "gateway.cli.config:app", "Look at the settings in force."),
     Command("schema", "gateway.cli.schema:app", "Look at the Avro schemas."),
+    Command("completion", "services.completion:completion", "Print a shell's completion script."),
 )
 
 
@@ -90,7 +91,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     from gateway.cli.problems import usage
 
-    app = _app()
+    app = parser()
     try:
         result = app(
             list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
@@ -101,7 +102,8 @@ def _run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _app() -> "App":
+def parser() -> "App":
+    """The parser of the whole command line; what a command needs is imported when it is asked for."""
     from cyclopts import App
 
     app = App(

@@ -41,6 +41,7 @@ WITHOUT_DATA = {
     "demo": "tells a story",
     "stop": "has nothing to tell",
     "faults": "shows progress; its results are a file of JSON lines",
+    "completion": "prints a script",
     "pipeline schema": "prints JSON Schema, which is JSON",
     **dict.fromkeys(("api", "worker", "projector"), "is a service with a log"),
 }
@@ -57,7 +58,7 @@ def commands(app: App, name: str) -> Iterator[tuple[str, bool]]:
 
 
 def test_every_command_that_has_data_takes_the_form_of_it() -> None:
-    known = cli._app()
+    known = cli.parser()
     found = dict(one for word in cli.COMMANDS for one in commands(known[word.name], word.name))
     assert {name for name, takes in found.items() if not takes} == WITHOUT_DATA.keys()
 

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 from cyclopts import App
 
 from gateway.cli.options import Common, Write
-from services.cli import ABOUT, COMMANDS, _app
+from services.cli import ABOUT, COMMANDS, parser
 from tools.reference.markdown import anchor, code, sentence, table
 
 INTRO = f"""# Command line
@@ -43,7 +43,7 @@ SHARED = {f"--{field.name.replace('_', '-')}" for part in (Common, Write) for fi
 
 def page() -> str:
     """Every command with its arguments and options."""
-    known = _app()
+    known = parser()
     told = [INTRO, _contents(), "## Shared options\n", _shared(known)]
     for command in COMMANDS:
         told.append(f"## {command.name}\n")
