@@ -1,6 +1,5 @@
 """`flexcore pipeline`: validate, create, revise, activate, pause, archive, get, list, execute, schema."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from domain.errors import FlexCoreError, Invalid, NotFound
+from domain.json_text import parse_json
 from gateway.cli import places
 from gateway.cli.client import Api, connected
 from gateway.cli.execution import EXECUTION, outcome_of
@@ -231,10 +231,11 @@ def read_input(text: str | None) -> Any:
     if text.startswith("@"):
         text = _bytes(text[1:]).decode("utf-8", "replace")
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise Invalid(
-            "execution.invalid_input", f"--input is no JSON ({error}); quote it for the shell"
+            "execution.invalid_input",
+            f"--input is no JSON that can be used ({error}); quote it for the shell",
         ) from error
 
 
