@@ -5,7 +5,8 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ class Product:
     """Runs commands over one data folder, on whatever ports are free."""
 
     data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """variables beside those that every such product has"""
 
     @property
     def endpoints(self) -> dict[str, Any]:
@@ -27,9 +30,9 @@ class Product:
         found: dict[str, Any] = json.loads((self.data_dir / "endpoints.json").read_text())
         return found
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run `./flexcore` with these arguments; it must succeed."""
-        return self.shell(shlex.join(["./flexcore", *arguments]))
+    def run(self, *arguments: str, exits: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Run `./flexcore` with these arguments; it must succeed, or end with another exit code."""
+        return self.shell(shlex.join(["./flexcore", *arguments]), exits=exits)
 
     def json(self, *arguments: str) -> Any:
         """What a command prints as JSON."""
@@ -39,8 +42,8 @@ class Product:
         """Run a program of examples/; what it prints."""
         return self.shell(shlex.join([sys.executable, f"examples/{name}", *arguments])).stdout
 
-    def shell(self, line: str) -> "subprocess.CompletedProcess[str]":
-        """Run a line of shell in the clone; it must succeed."""
+    def shell(self, line: str, *, exits: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Run a line of shell in the clone; it must end with this exit code."""
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],
             cwd=ROOT,
@@ -50,7 +53,7 @@ class Product:
             timeout=WITHIN_S,
             check=False,
         )
-        assert ran.returncode == 0, f"{line}\n{ran.stdout}\n{ran.stderr}"
+        assert ran.returncode == exits, f"{line}\n{ran.stdout}\n{ran.stderr}"
         return ran
 
     def _environment(self) -> dict[str, str]:
@@ -59,4 +62,5 @@ class Product:
             "FLEXCORE__DATA_DIR": str(self.data_dir),
             "FLEXCORE__API__PORT": "0",
             "FLEXCORE__PROJECTOR__WEB_PORT": "0",
+            **self.settings,
         }

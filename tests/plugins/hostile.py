@@ -80,6 +80,12 @@ def print_much(config: Config, context: StepContext) -> Output:
     return {}
 
 
+def print_a_gigabyte(config: Config, context: StepContext) -> Output:
+    for _ in range(16_384):
+        os.write(1, b"x" * 65_536)
+    return {}
+
+
 def print_for_ever(config: Config, context: StepContext) -> Output:
     while True:
         os.write(1, b"x" * 65_536)
