@@ -27,9 +27,10 @@ class PluginHostSettings:
     """What the host gives its children, and how much of it.
 
     `blobs`: folder of the blob store; `files_root`: folder that pipelines' paths are relative to;
-    `outside`: what else steps may reach; `table`: step name → `module:function`; `scratch`: folder of this host alone for the children's working folders, emptied
-    at its start (a temporary one where none is named, which a killed host leaves behind). A child is
-    replaced after `steps_per_child` steps, so that leaks end.
+    `outside`: what else steps may reach; `table`: step name → `module:function`; `scratch`: folder of
+    this host alone for the children's working folders, emptied at its start (a temporary one where none
+    is named, which a killed host leaves behind). A child is replaced after `steps_per_child` steps, so
+    that leaks end.
     """
 
     blobs: Path

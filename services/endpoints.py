@@ -4,10 +4,11 @@ It holds the database's password, so it is readable by its owner alone.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from services.private_file import write_private
 
 FILE = "endpoints.json"
 
@@ -28,11 +29,7 @@ class Endpoints:
 
 def write(data_dir: Path, endpoints: Endpoints) -> None:
     """Replace the file in one step, mode 0600."""
-    part = data_dir / f"{FILE}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(endpoints), file, indent=2)
-    part.replace(data_dir / FILE)
+    write_private(data_dir / FILE, json.dumps(asdict(endpoints), indent=2))
 
 
 def load(data_dir: Path) -> Endpoints | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, SecretStr
 
 from gateway.settings import Settings
 from services.embedded.jars import ROOT
+from services.private_file import write_private
 
 
 def of_children(settings: Settings, secrets: Path) -> dict[str, str]:
@@ -39,16 +40,8 @@ def _variables(section: BaseModel, prefix: str, secrets: Path) -> Iterator[tuple
                 yield from _variables(value, variable, secrets)
             case SecretStr():
                 path = secrets / variable.lower()
-                _write(path, value.get_secret_value())
-                yield f"{variable}_FILE", str(path)
+                yield f"{variable}_FILE", str(write_private(path, value.get_secret_value()))
             case tuple():
                 yield variable, ",".join(value)
             case _:
                 yield variable, str(value)
-
-
-def _write(path: Path, secret: str) -> None:
-    part = path.with_suffix(".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secret)
-    part.replace(path)

@@ -3,7 +3,6 @@
 import http.client
 import json
 import logging
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from services.embedded import ports, process
 from services.embedded.errors import failed
+from services.private_file import write_private
 
 log = logging.getLogger("flexcore.stack")
 
@@ -104,12 +104,7 @@ class RoleStarter:
         environment = {**self.environment, self.role.port_variable: str(port)}
         waiting, self._prestarted = self._prestarted, None
         if waiting is not None and waiting.poll() is None:
-            part = self._gate.with_suffix(".part")
-            with os.fdopen(
-                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-            ) as gate:
-                json.dump(environment, gate)
-            part.replace(self._gate)
+            write_private(self._gate, json.dumps(environment))
             return waiting
         return process.start(
             [sys.executable, "-m", self.role.module],

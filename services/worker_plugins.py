@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.settings import Broker, Settings
 from plugins.outside import Outside
 from plugins.pool import PluginHostSettings
+from services.private_file import write_private
 
 
 def plugin_settings(settings: Settings, slot_number: int) -> PluginHostSettings:
@@ -26,26 +27,27 @@ def plugin_settings(settings: Settings, slot_number: int) -> PluginHostSettings:
 
 def _outside(settings: Settings) -> Outside:
     """What steps may reach; secrets go into files, as argv and logs are read."""
-    url, ours = settings.database.data_url, settings.kafka
-    kafka: Broker = settings.steps.kafka
-    if kafka.bootstrap is None and not ours.security():
-        kafka = ours
     return Outside(
-        data_url_file=None
-        if url is None
-        else _secret(settings.data_dir / "data_url", url.get_secret_value()),
-        kafka_file=None
-        if kafka.bootstrap is None
-        else _secret(
-            settings.data_dir / "steps_kafka.json",
-            json.dumps({"bootstrap.servers": kafka.bootstrap, **kafka.security()}),
-        ),
-        reserved_topics=f"{ours.prefix}.",
+        data_url_file=_data_url_file(settings),
+        kafka_file=_kafka_file(settings),
+        reserved_topics=f"{settings.kafka.prefix}.",
         hosts=settings.steps.http_hosts,
     )
 
 
-def _secret(path: Path, text: str) -> Path:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    return path
+def _data_url_file(settings: Settings) -> Path | None:
+    url = settings.database.data_url
+    if url is None:
+        return None
+    return write_private(settings.data_dir / "data_url", url.get_secret_value())
+
+
+def _kafka_file(settings: Settings) -> Path | None:
+    """The steps' own broker, or ours where it asks nobody who he is."""
+    broker: Broker = settings.steps.kafka
+    if broker.bootstrap is None and not settings.kafka.security():
+        broker = settings.kafka
+    if broker.bootstrap is None:
+        return None
+    given = {"bootstrap.servers": broker.bootstrap, **broker.security()}
+    return write_private(settings.data_dir / "steps_kafka.json", json.dumps(given))

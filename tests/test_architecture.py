@@ -6,31 +6,13 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = (
-    "domain",
-    "schemas",
-    "streams",
-    "agents",
-    "projections",
-    "plugins",
-    "gateway",
-    "security",
-    "observability",
-    "services",
-)
+from tests.source_tree import PACKAGES, ROOT, source
+
 ROOM_FOR = {"security"}
 """Packages whose name is kept and whose code comes later."""
-
-
-def source(*packages: str) -> Iterator[tuple[Path, ast.Module]]:
-    for package in packages:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path.relative_to(ROOT), ast.parse(path.read_text())
 
 
 def imported(module: ast.Module) -> Iterator[tuple[int, str]]:

@@ -41,12 +41,16 @@ def installed(lock: Path, environment: Path) -> Path:
         _uv("venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, environment)
         _uv("pip", "sync", "--quiet", "--require-hashes", lock, environment=environment)
         stamp.write_text(wanted, "utf-8")
-    return environment / ("Scripts" if os.name == "nt" else "bin")
+    return _programs(environment)
 
 
 def program(name: str, program: str) -> Path:
     """A program of the environment."""
-    return CACHE / name / ("Scripts" if os.name == "nt" else "bin") / program
+    return _programs(CACHE / name) / program
+
+
+def _programs(environment: Path) -> Path:
+    return environment / ("Scripts" if os.name == "nt" else "bin")
 
 
 def _uv(*arguments: str | Path, environment: Path | None = None) -> None:

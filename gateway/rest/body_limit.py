@@ -59,18 +59,13 @@ class BodyLimit:
             raise TooSlow(
                 "request.too_slow", f"a body has {self._within_s:g} s to come; send it at once"
             ) from None
-        if body is None:
-            raise TooLarge(
-                "request.too_large", f"a body has at most {self._max_bytes} bytes; send less"
-            )
         check_body(body)
         return body
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, `None` where it is too large."""
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            return None
+            raise self._too_large()
         parts, size, more = [], 0, True
         while more:
             message = await receive()
@@ -80,9 +75,14 @@ class BodyLimit:
             parts.append(part)
             size += len(part)
             if size > self._max_bytes:
-                return None
+                raise self._too_large()
             more = message.get("more_body", False)
         return b"".join(parts)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            "request.too_large", f"a body has at most {self._max_bytes} bytes; send less"
+        )
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

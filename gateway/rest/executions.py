@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from gateway.rest import shapes
 from gateway.rest.headers import asked, caller, freshness
+from gateway.rest.pages import Page
 from gateway.rest.responses import page_response, shape_response, written_response
 from gateway.rest.streams import Slice, events_response, version_of
 from gateway.services.asked import Asked, Caller, Freshness
@@ -20,10 +21,8 @@ from projections.executions import ExecutionsMatching
 from projections.values import dumps
 
 
-class Filter(BaseModel):
+class Filter(Page[Literal["-started_at", "started_at"]]):
     """Which executions: of one pipeline, with a status, started at `since` or later."""
-
-    model_config = ConfigDict(extra="forbid")
 
     pipeline: str | None = None
     status: Literal["running", "paused", "waiting", "succeeded", "failed", "cancelled"] | None = (
@@ -31,13 +30,6 @@ class Filter(BaseModel):
     )
     since: AwareDatetime | None = None
     sort: Literal["-started_at", "started_at"] = "-started_at"
-    limit: int = 50
-    offset: int = 0
-    cursor: str | None = None
-
-    def matching(self) -> dict[str, Any]:
-        """The fields of the query."""
-        return {**self.model_dump(exclude={"sort"}), "oldest_first": self.sort == "started_at"}
 
 
 EVENT_STREAM = "text/event-stream"

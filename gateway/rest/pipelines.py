@@ -1,15 +1,15 @@
 """Routes of pipelines: POST, PUT, DELETE → commands; GET → queries."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from domain.errors import Invalid
 from gateway.pipeline_file import PipelineFile, PipelineIn
 from gateway.rest import shapes
 from gateway.rest.headers import asked, caller, freshness
+from gateway.rest.pages import Page
 from gateway.rest.responses import page_response, shape_response, written_response
 from gateway.services.asked import Asked, Caller, Freshness
 from gateway.services.pipelines import PipelineService
@@ -22,21 +22,12 @@ class Revision(PipelineIn):
     pipeline_id: str | None = None
 
 
-class Filter(BaseModel):
+class Filter(Page[Literal["-updated_at", "updated_at"]]):
     """Which pipelines; `name` is matched exactly."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["draft", "active", "paused", "archived"] | None = None
     name: str | None = None
     sort: Literal["-updated_at", "updated_at"] = "-updated_at"
-    limit: int = 50
-    offset: int = 0
-    cursor: str | None = None
-
-    def matching(self) -> dict[str, Any]:
-        """The fields of the query."""
-        return {**self.model_dump(exclude={"sort"}), "oldest_first": self.sort == "updated_at"}
 
 
 def pipelines_router(service: PipelineService) -> APIRouter:

@@ -8,7 +8,6 @@
 | `file` | `{status, path, bytes}`: the body as it came, into `path` under the files root      |
 """
 
-import codecs
 from typing import cast
 
 import orjson
@@ -41,8 +40,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
 
 def _output(kind: str, fields: Config, place: str, answer: Answer, context: StepContext) -> Output:
     if kind == "file":
-        saved = written(place, answer.body, 0, context)
-        return {"path": saved["path"], "bytes": saved["bytes"]}
+        return written(place, answer.body, context)
     if kind == "text":
         return {"body": _decoded(answer)}
     body = _json(answer.body)
@@ -62,11 +60,9 @@ def _refused(url: str, answer: Answer) -> StepFailed:
 
 def _decoded(answer: Answer) -> str:
     try:
-        codecs.lookup(answer.charset)
+        return answer.body.decode(answer.charset)
     except LookupError:
         raise bad_data(f"the answer's encoding {answer.charset[:50]!r} is unknown") from None
-    try:
-        return answer.body.decode(answer.charset)
     except UnicodeDecodeError:
         raise bad_data(f"the answer is no {answer.charset}; fetch it 'as: file'") from None
 

@@ -10,5 +10,5 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     """Output `{"path", "count", "bytes"}`; raises `StepFailed` (`file.unavailable`, retryable)."""
     fields = Config(config, "rows", "path")
     path = fields.text("path")
-    rows = rows_of(fields, "rows", context)
-    return written(path, to_lines(rows), len(rows), context)
+    lines, count = to_lines(rows_of(fields, "rows", context))
+    return {"count": count, **written(path, lines, context)}

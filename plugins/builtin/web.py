@@ -89,8 +89,7 @@ def _checked(url: str) -> tuple[SplitResult, str, int]:
 
 
 def _connected(scheme: str, host: str, port: int, hosts: Sequence[str]) -> socket.socket:
-    usual = port in _PORTS.values()
-    stream = _first_of(_addresses(host, port, hosts, usual=usual), port)
+    stream = _first_of(_addresses(host, port, hosts), port)
     if scheme == "http":
         return stream
     try:
@@ -120,7 +119,8 @@ def _cut_in_time(stream: socket.socket) -> Iterator[None]:
             raise TimeoutError(f"not done within {_WHOLE_S:.0f} s")
 
 
-def _addresses(host: str, port: int, hosts: Sequence[str], *, usual: bool) -> list[str]:
+def _addresses(host: str, port: int, hosts: Sequence[str]) -> list[str]:
+    usual = port in _PORTS.values()
     found = list(_resolved(host, port))
     named = f"[{host}]" if ":" in host else host
     if f"{named}:{port}" in hosts or (usual and named in hosts):

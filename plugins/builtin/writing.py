@@ -4,8 +4,8 @@ from plugins.atomic_file import write_atomically
 from plugins.steps import Output, StepContext, StepFailed
 
 
-def written(path: str, data: bytes, count: int, context: StepContext) -> Output:
-    """Replace the file; output `{"path", "count", "bytes"}`.
+def written(path: str, data: bytes, context: StepContext) -> Output:
+    """Replace the file; output `{"path", "bytes"}`.
 
     Raises `StepFailed` (`file.unavailable`, retryable), Invalid for a path that leads out.
     """
@@ -16,4 +16,4 @@ def written(path: str, data: bytes, count: int, context: StepContext) -> Output:
         raise StepFailed(
             "file.unavailable", f"'{path}': {error.strerror}", retryable=True
         ) from error
-    return {"path": path, "count": count, "bytes": len(data)}
+    return {"path": path, "bytes": len(data)}

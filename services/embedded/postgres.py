@@ -17,6 +17,7 @@ from services.embedded import postgres_place, process
 from services.embedded.errors import failed
 from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
 from services.embedded.postgres_place import Place
+from services.private_file import write_private
 
 USUAL_PORT = 5432
 ADMIN = "flexcore_admin"
@@ -101,11 +102,7 @@ def start(
 def _password(folder: Path, role: str) -> str:
     path = folder / f"{role}.password"
     if not path.exists():
-        part = path.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
-        part.replace(path)
+        write_private(path, secrets.token_urlsafe(24))
     return path.read_text("utf-8")
 
 

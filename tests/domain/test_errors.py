@@ -3,39 +3,24 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from domain import errors
 from domain.errors import CODES, FlexCoreError, Invalid, NotFound, Refused, error_of
+from tests.source_tree import PACKAGES, source
 
-ROOT = Path(errors.__file__).parents[1]
-PACKAGES = (
-    "domain",
-    "schemas",
-    "streams",
-    "agents",
-    "projections",
-    "plugins",
-    "gateway",
-    "observability",
-    "security",
-    "services",
-)
 FAMILIES = {family.__name__: family for family in FlexCoreError.__subclasses__()}
 
 
 def raised() -> Iterator[tuple[str, str, str]]:
     """(place, family, code) of every error with a literal code in the source tree."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    code = node.args[0] if node.args else None
-                    if node.func.id in FAMILIES and isinstance(code, ast.Constant):
-                        place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                        yield place, node.func.id, str(code.value)
+    for path, module in source(*PACKAGES):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                code = node.args[0] if node.args else None
+                if node.func.id in FAMILIES and isinstance(code, ast.Constant):
+                    yield f"{path}:{node.lineno}", node.func.id, str(code.value)
 
 
 def test_every_code_in_the_source_tree_is_in_the_table_with_its_family() -> None:

@@ -3,29 +3,17 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
 import pytest
 
 from domain.errors import CODES, FlexCoreError
 from services.cli import COMMANDS
+from tests.source_tree import PACKAGES, ROOT, source
 from tools.reference import rest
 from tools.reference.__main__ import FOLDER, stale
 from tools.reference.error_codes import ALONE, WHERE
 from tools.reference.meanings import MEANINGS
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = (
-    "domain",
-    "schemas",
-    "streams",
-    "agents",
-    "projections",
-    "plugins",
-    "gateway",
-    "services",
-)
 NO_CODES = {
     *("settings.xml", "stack.lock", "stack.log", "faults.jsonl"),
     *("http.disconnect", "http.request"),
@@ -37,24 +25,18 @@ FAILURES = {family.__name__ for family in FlexCoreError.__subclasses__()} | {
 """What is called with a code as its first text."""
 
 
-@cache
-def trees() -> list[ast.Module]:
-    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    return [ast.parse(path.read_text("utf-8")) for path in found]
-
-
 def texts() -> Iterator[str]:
     """Every text in the source tree that could be a code."""
-    for tree in trees():
-        for node in ast.walk(tree):
+    for _, module in source(*PACKAGES):
+        for node in ast.walk(module):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
 
 
 def raised() -> Iterator[str]:
     """The codes that something fails with, also those of an area that nobody knows yet."""
-    for tree in trees():
-        for node in ast.walk(tree):
+    for _, module in source(*PACKAGES):
+        for node in ast.walk(module):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
                 firsts = [one.value for one in node.args if isinstance(one, ast.Constant)]
