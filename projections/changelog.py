@@ -4,16 +4,14 @@ Faust's own producer stops at ~10,000 keys/s and reports a failed delivery as a 
 writes 173,000 and a failure here ends the process, so that the rows are folded and written again.
 """
 
-import uuid
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, Producer
 
 from streams.connection import Connection
-from streams.records import NAMESPACE, time_text
+from streams.dead_letters import Letter, letter_headers
 from streams.topics import MIB, Topics
 
 log = structlog.get_logger("flexcore.projections")
@@ -52,27 +50,23 @@ class Changelog:
             self._produce(topic, key=key, value=value, partition=partition)
 
     def bury(self, record: Any, topic: str, why: str) -> None:
-        """Queue a dead letter: the record as it is, with why and where from.
-
-        The id is the place, so that a letter written again after a restart is the same one.
-        """
-        place = f"{topic}/{record.partition}@{record.offset}"
-        headers = [
-            *((name, value) for name, value in record.headers or ()),
-            ("dead_id", str(uuid.uuid5(NAMESPACE, place))),
-            ("dead_time", time_text(datetime.now(UTC))),
-            ("dead_topic", topic),
-            ("dead_partition", str(record.partition)),
-            ("dead_offset", str(record.offset)),
-            ("dead_reason", why[:1_000]),
-            ("dead_by", self._topics.projector_group),
-        ]
-        self._produce(
-            self._topics.dead,
+        """Queue a dead letter: the record as it is, with why and where from."""
+        letter = Letter(
+            topic=topic,
+            partition=record.partition,
+            offset=record.offset,
             key=record.key,
             value=record.value,
-            headers=headers,
-            partition=record.partition,
+            headers=record.headers or (),
+            why=why,
+            by=self._topics.projector_group,
+        )
+        self._produce(
+            self._topics.dead,
+            key=letter.key,
+            value=letter.value,
+            headers=letter_headers(letter),
+            partition=letter.partition,
         )
 
     def flush(self) -> None:

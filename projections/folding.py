@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
-from projections.order import Arrived, Order
 from projections.projection import Meta, Projection, Row
 from projections.values import dumps
+from streams.order import Arrived, Order
 
 log = structlog.get_logger("flexcore.projections")
 

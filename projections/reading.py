@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Unreadable
-from projections.order import Arrived
 from schemas.codec import Codec
 from streams.faust_host import Batch
+from streams.order import Arrived
 from streams.topics import parse_event_key, partition_of
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from domain.execution.messages import ExecutionCompleted
 from projections.executions import EXECUTIONS, MAX_OUTPUTS_BYTES
 from projections.folding import Entry, Folder, entry_of
-from projections.order import Arrived
 from projections.pipelines import PIPELINES
 from projections.projection import Meta, Projection
 from projections.values import dumps, json_value
+from streams.order import Arrived
 from tests.projections.history import (
     at,
     completed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from projections.order import Arrived, Order
+from streams.order import Arrived, Order
 
 
 def event(version: int, aggregate_id: str = "a") -> Arrived:
