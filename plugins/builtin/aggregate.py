@@ -11,7 +11,7 @@ Sums of floats are exact before one rounding (`math.fsum`), so the rows' order c
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from plugins.builtin.config import Config, bad_config, bad_data
 from plugins.builtin.rows import Key, Row, check_columns, key_of, output_of, rows_of
@@ -33,13 +33,17 @@ def run(config: dict[str, object], context: StepContext) -> Output:
             raise bad_config(f"column '{name}' would be there twice; rename one by derive first")
     rows = rows_of(fields, "rows", context)
     check_columns(rows, by, "by")
-    for how, column in wanted:
-        check_columns(rows, [column], how)
-    grouped = [_summary(group, by, wanted, counted=counted) for group in _groups(rows, by).values()]
+    for how in AGGREGATES:
+        check_columns(rows, fields.names(how), how)
+    used = {*by, *(column for _, column in wanted)}
+    needed = ({column: row.get(column) for column in used} for row in rows)
+    grouped = [
+        _summary(group, by, wanted, counted=counted) for group in _groups(needed, by).values()
+    ]
     return output_of(grouped, context)
 
 
-def _groups(rows: Sequence[Row], by: Sequence[str]) -> dict[Key, list[Row]]:
+def _groups(rows: Iterable[Row], by: Sequence[str]) -> dict[Key, list[Row]]:
     groups: dict[Key, list[Row]] = {}
     for row in rows:
         groups.setdefault(key_of(row, by), []).append(row)

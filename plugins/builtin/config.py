@@ -28,6 +28,19 @@ class Config:
             self._refuse(name, "text is required")
         return value
 
+    def character(self, name: str, default: str | None = None) -> str:
+        value = self.text(name, default)
+        if len(value) != 1 or value in "\r\n":
+            self._refuse(name, 'one character is required; a tab is "\\t" in double quotes')
+        return value
+
+    def whole(self, name: str) -> int:
+        """A number from 0 on; 0 where it is absent."""
+        value = self._fields.get(name, 0)
+        if type(value) is not int or value < 0:
+            self._refuse(name, "a whole number from 0 on is required")
+        return value
+
     def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
         value = self._fields.get(name, default)
         if value not in allowed:

@@ -1,11 +1,17 @@
-"""`flexcore.csv_read`: a CSV file with a header row becomes rows.
+"""`flexcore.csv_read`: a CSV file becomes rows.
 
-| field     | means                                                                     |
-|-----------|---------------------------------------------------------------------------|
-| path      | file under the files root                                                  |
-| delimiter | one character, `,` unless said                                             |
-| encoding  | `utf-8` unless said; a byte order mark is skipped                          |
-| text      | columns to leave as text, such as postal codes                             |
+| field     | means                                                                        |
+|-----------|------------------------------------------------------------------------------|
+| path      | file under the files root                                                    |
+| delimiter | one character, `,` unless said; a first line `sep=;`, as Excel has it, says it |
+| encoding  | `utf-8` unless said; a byte order mark is skipped                            |
+| decimal   | `.` unless said; with `,` numbers are `1.234,5`                              |
+| quote     | one character, `"` unless said, or `none`                                    |
+| escape    | one character before a quote inside quotes; without it that is written twice |
+| skip      | lines to leave out before the header                                         |
+| columns   | names of the columns of a file without a header                              |
+| text      | columns to leave as text, such as postal codes                               |
+| nulls     | texts that stand for nothing, such as `NA`                                   |
 
 A column is int, float or text: the first kind that all its values have. Empty values are null.
 """
@@ -13,98 +19,168 @@ A column is int, float or text: the first kind that all its values have. Empty v
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from plugins.builtin.config import Config, bad_config, bad_data
+from plugins.builtin.csv_kinds import Column, Parse
 from plugins.builtin.rows import Row, check_columns, output_of
 from plugins.steps import Output, StepContext
 
-# A leading zero marks a code, not a number: '007' stays text.
-_INT = re.compile(r"[+-]?(?:0|[1-9]\d*)", re.ASCII)
-_FLOAT = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_INT64 = 2**63
-
-Parse = Callable[[str], object]
-
-
-class _Reader(Protocol):
-    """What `csv.reader` makes; the module does not export its name."""
-
-    @property
-    def line_num(self) -> int: ...
-    def __iter__(self) -> Iterator[list[str]]: ...
+_SEP = re.compile(r"sep=(.)\r?\n?")
+_OTHER_DELIMITERS = ";\t|"
+_HINTS = (
+    ("unexpected end of data", "a quote is open"),
+    (
+        "expected after",
+        "a quote inside quotes is written twice, else name `escape` or `quote: none`",
+    ),
+)
+_FIELDS = (
+    *("path", "delimiter", "encoding", "decimal", "quote"),
+    *("escape", "skip", "columns", "text", "nulls"),
+)
 
 
 def run(config: dict[str, object], context: StepContext) -> Output:
     """Output `{"rows", "count"}`; raises `StepFailed` with the line of what is wrong."""
-    fields = Config(config, "path", "delimiter", "encoding", "text")
-    path = fields.text("path")
-    delimiter = fields.text("delimiter", ",")
-    if len(delimiter) != 1:
-        raise bad_config(f"field 'delimiter' is {delimiter!r}; one character is required")
+    fields = Config(config, *_FIELDS)
+    path, dialect = fields.text("path"), _dialect_of(fields)
+    as_text, nulls = fields.names("text"), fields.names("nulls")
+    decimal = fields.choice("decimal", [".", ","], ".")
     with context.files.open_to_read(path) as file:
-        text = _decoded(file.read(), fields.text("encoding", "utf-8"), path)
-    header, records = _records(text, delimiter, path)
-    as_text = set(fields.names("text"))
-    parsers = [
-        str if name in as_text else _parser([record[index] for record in records])
-        for index, name in enumerate(header)
-    ]
-    rows = [_row(header, parsers, record) for record in records]
-    check_columns(rows, sorted(as_text), "text")
-    return output_of(rows, context)
+        source = _Source(path, file.read(), dialect)
+    header = source.header
+    columns = [Column(decimal=decimal, nulls=nulls, text=name in as_text) for name in header]
+    # Twice through the file: as rows in memory it would take twenty times its size.
+    for record in source.records():
+        for column, value in zip(columns, record, strict=True):
+            column.take(value)
+    known: Row = dict.fromkeys(header)
+    check_columns([known], as_text, "text")
+    parsers = [column.parser() for column in columns]
+    return output_of((_row(header, parsers, record) for record in source.records()), context)
 
 
-def _decoded(data: bytes, encoding: str, path: str) -> str:
-    try:
-        return data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except LookupError:
-        raise bad_config(
-            f"field 'encoding' is {encoding!r}; a known encoding is required"
-        ) from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise bad_data(f"'{path}', line {line}: not {encoding}; name its encoding") from None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dialect:
+    """How a file is written; `delimiter` is empty where nobody said."""
+
+    delimiter: str
+    encoding: str
+    quote: str
+    escape: str
+    skip: int
+    columns: Sequence[str]
 
 
-def _records(text: str, delimiter: str, path: str) -> tuple[list[str], list[list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-        _check_header(header, path)
-        return header, list(_checked(reader, len(header), path))
-    except csv.Error as error:
-        raise bad_data(f"'{path}', line {reader.line_num}: {error}") from None
+def _dialect_of(fields: Config) -> _Dialect:
+    quote = fields.text("quote", '"')
+    encoding = fields.text("encoding", "utf-8")
+    return _Dialect(
+        delimiter=fields.character("delimiter") if fields.has("delimiter") else "",
+        encoding="utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding,
+        quote="" if quote == "none" else fields.character("quote", '"'),
+        escape=fields.character("escape") if fields.has("escape") else "",
+        skip=fields.whole("skip"),
+        columns=fields.names("columns"),
+    )
 
 
-def _check_header(header: Sequence[str], path: str) -> None:
-    if not header:
-        raise bad_data(f"'{path}' is empty; a header row is required")
-    for name in header:
-        if not name.strip() or header.count(name) > 1:
-            raise bad_data(f"'{path}', line 1: column {name!r}; names must be there and differ")
+class _Source:
+    """A file's bytes, read as often as asked."""
 
+    def __init__(self, path: str, data: bytes, dialect: _Dialect) -> None:
+        # Python's limit of 128 KiB is meant for a quote that nobody closes; `strict` tells of it.
+        csv.field_size_limit(sys.maxsize)
+        self._path = path
+        self._data = data
+        self._encoding = dialect.encoding
+        self._check_encoding()
+        with self._text() as text:
+            said = _SEP.fullmatch(text.readline())
+        self._skip = dialect.skip + (said is not None)
+        self._delimiter = dialect.delimiter or (said[1] if said else "")
+        self._quote, self._escape = dialect.quote, dialect.escape
+        self._named = dialect.columns
+        self._header = dialect.columns or self._first_record()
 
-def _checked(reader: "_Reader", width: int, path: str) -> Iterator[list[str]]:
-    for record in reader:
-        if len(record) == width:
-            yield record
-        elif record:  # a blank line is nothing
+    @property
+    def header(self) -> Sequence[str]:
+        """The columns' names."""
+        return self._header
+
+    def records(self) -> Iterator[list[str]]:
+        """The values of each row; raises `StepFailed` for a row of another width."""
+        parsed = self._parsed()
+        if not self._named:
+            next(parsed, None)
+        width = len(self._header)
+        for line, record in parsed:
+            if len(record) == width:
+                yield record
+            elif record:  # a blank line is nothing
+                raise bad_data(
+                    f"'{self._path}', line {line}: {len(record)} values; the header has {width}"
+                )
+
+    def _first_record(self) -> Sequence[str]:
+        line, header = next(self._parsed(), (1, []))
+        place = f"'{self._path}', line {line}"
+        if not header:
             raise bad_data(
-                f"'{path}', line {reader.line_num}: {len(record)} values; the header has {width}"
+                f"'{self._path}' is empty; a header row is required, or names in `columns`"
             )
+        other = next((one for one in _OTHER_DELIMITERS if one in header[0]), None)
+        if len(header) == 1 and other is not None and not self._delimiter:
+            raise bad_data(f"{place}: one column {header[0][:100]!r}; is its delimiter {other!r}?")
+        for name in header:
+            if not name.strip() or header.count(name) > 1:
+                raise bad_data(f"{place}: column {name!r}; names must be there and differ")
+        return header
 
+    def _parsed(self) -> Iterator[tuple[int, list[str]]]:
+        """Each record with the number of its last line."""
+        with self._text() as text:
+            for _ in range(self._skip):
+                text.readline()
+            reader = csv.reader(
+                text,
+                delimiter=self._delimiter or ",",
+                quotechar=self._quote or None,
+                quoting=csv.QUOTE_MINIMAL if self._quote else csv.QUOTE_NONE,
+                escapechar=self._escape or None,
+                strict=True,
+            )
+            try:
+                for record in reader:
+                    yield self._skip + reader.line_num, record
+            except csv.Error as error:
+                hint = next((f"; {hint}" for part, hint in _HINTS if part in str(error)), "")
+                line = self._skip + reader.line_num
+                raise bad_data(f"'{self._path}', line {line}: {error}{hint}") from None
 
-def _parser(values: Sequence[str]) -> Parse:
-    present = [value for value in values if value]
-    if all(_INT.fullmatch(value) and -_INT64 <= int(value) < _INT64 for value in present):
-        return int
-    if all(_FLOAT.fullmatch(value) for value in present):
-        return float
-    return str
+    def _text(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(io.BytesIO(self._data), self._encoding, newline="")
+
+    def _check_encoding(self) -> None:
+        try:
+            self._data.decode(self._encoding)
+        except LookupError:
+            raise bad_config(
+                f"field 'encoding' is {self._encoding!r}; a known encoding is required, "
+                "such as cp1252 or utf-16"
+            ) from None
+        except UnicodeDecodeError as error:
+            line = self._data.count(b"\n", 0, error.start) + 1
+            encoding = self._encoding.removesuffix("-sig")
+            raise bad_data(
+                f"'{self._path}', line {line}: not {encoding}; name its encoding, "
+                "such as cp1252 or utf-16"
+            ) from None
 
 
 def _row(header: Sequence[str], parsers: Sequence[Parse], record: Sequence[str]) -> Row:
     columns = zip(header, parsers, record, strict=True)
-    return {name: parse(value) if value else None for name, parse, value in columns}
+    return {name: parse(value) for name, parse, value in columns}

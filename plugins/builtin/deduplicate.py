@@ -26,4 +26,5 @@ def run(config: dict[str, object], context: StepContext) -> Output:
         key = key_of(row, columns)
         if keep == "last" or key not in chosen:
             chosen[key] = number
-    return output_of([rows[number] for number in sorted(chosen.values())], context)
+    stay = set(chosen.values())
+    return output_of((row for number, row in enumerate(rows) if number in stay), context)

@@ -20,7 +20,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
         check_expression(f"set.{column}", text)
     columns = {column: over_row(text) for column, text in expressions.items()}
     rows = rows_of(fields, "rows", context)
-    derived = [_derived(row, number, columns) for number, row in enumerate(rows, start=1)]
+    derived = (_derived(row, number, columns) for number, row in enumerate(rows, start=1))
     return output_of(derived, context)
 
 

@@ -23,5 +23,5 @@ def run(config: dict[str, object], context: StepContext) -> Output:
 
     rows = rows_of(fields, "rows", context)
     return output_of(
-        [row for number, row in enumerate(rows, start=1) if stays(row, number)], context
+        (row for number, row in enumerate(rows, start=1) if stays(row, number)), context
     )

@@ -23,7 +23,7 @@ Key = tuple[object, ...]
 def run(config: dict[str, object], context: StepContext) -> Output:
     """Output `{"rows", "count"}`; raises `StepFailed` for columns that are missing or collide."""
     fields = Config(config, "left", "right", "on", "how", "suffix")
-    left, right = rows_of(fields, "left", context), rows_of(fields, "right", context)
+    left, right = list(rows_of(fields, "left", context)), list(rows_of(fields, "right", context))
     on = fields.names("on", required=True)
     for rows in (left, right):
         check_columns(rows, on, "on")

@@ -11,7 +11,7 @@ import orjson
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from plugins.builtin.config import Config, bad_config, bad_data
-from plugins.builtin.rows import Row, check_columns, rows_of
+from plugins.builtin.rows import Rows, check_columns, rows_of
 from plugins.steps import Output, StepContext, StepFailed
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -70,7 +70,7 @@ def _check_presence(producer: Producer, topic: str) -> None:
 
 
 def _write(
-    producer: Producer, topic: str, key: str | None, rows: list[Row], context: StepContext
+    producer: Producer, topic: str, key: str | None, rows: Rows, context: StepContext
 ) -> None:
     failures: list[KafkaError] = []
 

@@ -1,5 +1,7 @@
 """`flexcore.ndjson_read`: a file of JSON lines becomes rows: `{path}`. Blank lines are nothing."""
 
+import io
+
 import orjson
 
 from plugins.builtin.config import Config, bad_data
@@ -12,12 +14,13 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     fields = Config(config, "path")
     path = fields.text("path")
     with context.files.open_to_read(path) as file:
-        lines = file.read().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    rows = [_row(line, f"'{path}', line {n}") for n, line in enumerate(lines, 1) if line.strip()]
-    return output_of(rows, context)
+        data = file.read().removeprefix(b"\xef\xbb\xbf")
+    lines = enumerate(io.BytesIO(data), 1)
+    return output_of((_row(line, path, n) for n, line in lines if line.strip()), context)
 
 
-def _row(line: bytes, place: str) -> Row:
+def _row(line: bytes, path: str, number: int) -> Row:
+    place = f"'{path}', line {number}"
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -6,7 +6,6 @@ so that a repeated step replaces its rows and other runs keep theirs.
 """
 
 import re
-from collections.abc import Sequence
 from typing import LiteralString
 
 import orjson
@@ -14,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from plugins.builtin.config import Config, bad_config, bad_data
-from plugins.builtin.rows import Row, columns_of, rows_of
+from plugins.builtin.rows import Rows, rows_of
 from plugins.steps import Output, StepContext, StepFailed
 
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -33,8 +32,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     if not _TABLE.fullmatch(table):
         raise bad_config(f"field 'table' is {table!r}; a name of a-z, 0-9 and _ is required")
     rows = rows_of(fields, "rows", context)
-    columns = _checked_columns(rows)
-    types: Types = {column: _type_of(rows, column) for column in columns}
+    types = _types_of(rows)
     try:
         with psycopg.connect(context.outside.data_url(), connect_timeout=_CONNECT_S) as connection:
             _write(connection, table, types, rows, context)
@@ -49,7 +47,7 @@ def _write(
     connection: Connection,
     table: str,
     types: Types,
-    rows: Sequence[Row],
+    rows: Rows,
     context: StepContext,
 ) -> None:
     # Two steps that both find no table would both make it: one waits for the other here.
@@ -60,7 +58,7 @@ def _write(
     who = (context.run, context.step)
     delete = sql.SQL("DELETE FROM {} WHERE _run = %s AND _step = %s")
     connection.execute(delete.format(name), who)
-    if not rows:
+    if not len(rows):
         return
     copied = sql.SQL(", ").join(map(sql.Identifier, [*_OWN_COLUMNS, *types]))
     copy = sql.SQL("COPY {} ({}) FROM STDIN").format(name, copied)
@@ -104,14 +102,23 @@ def _check_table(table: str, present: set[str], types: Types) -> None:
         )
 
 
-def _checked_columns(rows: Sequence[Row]) -> list[str]:
-    columns = columns_of(rows)
-    for column in columns:
-        if column in _OWN_COLUMNS or not column or "\0" in column:
-            raise bad_data(f"column {column!r} cannot be written; rename it by derive")
-        if len(column.encode()) > _MAX_NAME_BYTES:
-            raise bad_data(f"column {column!r} is longer than {_MAX_NAME_BYTES} bytes")
-    return columns
+def _types_of(rows: Rows) -> Types:
+    """The columns of all rows, each with the type that holds all its values."""
+    kinds: dict[str, set[LiteralString]] = {}
+    for row in rows:
+        for column, value in row.items():
+            found = kinds.setdefault(column, set())
+            if value is not None:
+                found.add(_TYPES[type(value)])
+    return {_checked_column(column): _type_of(column, found) for column, found in kinds.items()}
+
+
+def _checked_column(column: str) -> str:
+    if column in _OWN_COLUMNS or not column or "\0" in column:
+        raise bad_data(f"column {column!r} cannot be written; rename it by select")
+    if len(column.encode()) > _MAX_NAME_BYTES:
+        raise bad_data(f"column {column!r} is longer than {_MAX_NAME_BYTES} bytes")
+    return column
 
 
 _TYPES: dict[type, LiteralString] = {
@@ -124,10 +131,7 @@ _TYPES: dict[type, LiteralString] = {
 }
 
 
-def _type_of(rows: Sequence[Row], column: str) -> LiteralString:
-    found: set[LiteralString] = {
-        _TYPES[type(value)] for row in rows if (value := row.get(column)) is not None
-    }
+def _type_of(column: str, found: set[LiteralString]) -> LiteralString:
     if found == {"bigint", "double precision"}:
         return "double precision"
     if len(found) > 1:

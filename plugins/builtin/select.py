@@ -27,5 +27,5 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     for name in results:
         if results.count(name) > 1:
             raise bad_config(f"field 'rename': column '{name}' would be there twice")
-    kept = [{new: row.get(old) for old, new in names.items()} for row in rows]
+    kept = ({new: row.get(old) for old, new in names.items()} for row in rows)
     return output_of(kept, context)

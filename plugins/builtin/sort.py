@@ -24,7 +24,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     for column in descending:
         if column not in by:
             raise bad_config(f"field 'descending' names column '{column}', which `by` does not")
-    rows = rows_of(fields, "rows", context)
+    rows = list(rows_of(fields, "rows", context))
     check_columns(rows, by, "by")
     # Python's sort keeps the order of equals, so the last column goes first.
     for column in reversed(by):
