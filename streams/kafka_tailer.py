@@ -92,8 +92,8 @@ class KafkaTailer(threading.Thread):
             self._answered = dict(reached)
             self._again = {place for place in wanted if starts[place] < reached[place]}
         for place in tuple(self._again):
-            self._answer_again(place, starts[place], reached[place])
-            self._again.discard(place)
+            if self._answer_again(place, starts[place], reached[place]):
+                self._again.discard(place)
 
     def disown(self) -> None:
         with self._lock:
@@ -113,8 +113,11 @@ class KafkaTailer(threading.Thread):
         with self._advanced:
             return self._advanced.wait_for(reached, timeout_s)
 
-    def _answer_again(self, place: Place, start: int, end: int) -> None:
-        """Read [start, end) of a place once more and answer it: its owner died before it could."""
+    def _answer_again(self, place: Place, start: int, end: int) -> bool:
+        """Read [start, end) of a place once more and answer it: its owner died before it could.
+
+        False where this worker is stopped meanwhile; the next one then begins at `start` as well.
+        """
         consumer = self._consumer(f"{self._topics.answers_group}-again")
         consumer.assign([TopicPartition(self.topic(place), place[1], start)])
         try:
@@ -126,6 +129,7 @@ class KafkaTailer(threading.Thread):
                     self._answers.produce(answers)
         finally:
             consumer.close()
+        return at >= end
 
     def _read(self, consumer: Consumer, at: int) -> tuple[list[EventRecord], int]:
         events = []

@@ -3,7 +3,9 @@
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Thread
 
 import pytest
 from confluent_kafka import Producer
@@ -11,6 +13,7 @@ from confluent_kafka import Producer
 from domain.pipeline.pipeline import PipelineActivated
 from schemas.codec import Codec
 from streams import topics_admin
+from streams.answers import Answer
 from streams.connection import Connection
 from streams.following import Following
 from streams.kafka_answers import KafkaAnswers
@@ -55,16 +58,22 @@ def write_unanswered(
     assert producer.flush(30) == 0
 
 
-def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
-    kafka: str, kafka_prefix: str
-) -> None:
-    connection, topics = Connection(kafka), Topics(kafka_prefix)
-    topics_admin.apply(connection, topics, partitions=PARTITIONS)
-    codec = load_registry(connection, topics, None).codec()
-    names = [f"left-{number}" for number in range(40)]
-    write_unanswered(connection, topics, codec, names)
+@dataclass(frozen=True, slots=True)
+class Reader:
+    tailer: KafkaTailer
+    index: MemoryStreamIndex
+
+    def own_all(self, names: Sequence[str]) -> None:
+        """Read all events, then become the one who answers."""
+        until(lambda: all(self.index.last_version("pipeline", n) for n in names), 30, "every event")
+        places = [("pipeline", number) for number in range(PARTITIONS)]
+        self.tailer.own(places, lambda place: self.index.position(*place))
+
+
+def tailer_of(
+    connection: Connection, topics: Topics, codec: Codec, answers: KafkaAnswers
+) -> Reader:
     index = MemoryStreamIndex()
-    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
     tailer = KafkaTailer(
         connection,
         topics,
@@ -76,14 +85,64 @@ def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
         ends=KafkaGroup(connection, topics).ends,
     )
     tailer.start()
+    return Reader(tailer, index)
+
+
+class AsksToStop(KafkaAnswers):
+    """Somebody ends the worker as soon as it has answered a partition."""
+
+    tailer: KafkaTailer
+    stopping: Thread | None = None
+
+    def produce(self, answers: Sequence[Answer]) -> None:
+        super().produce(answers)
+        if answers and self.stopping is None:
+            self.stopping = Thread(target=self.tailer.stop)
+            self.stopping.start()
+            self.tailer._stopping.wait(5)
+
+
+def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
+    kafka: str, kafka_prefix: str
+) -> None:
+    connection, topics = Connection(kafka), Topics(kafka_prefix)
+    topics_admin.apply(connection, topics, partitions=PARTITIONS)
+    codec = load_registry(connection, topics, None).codec()
+    names = [f"left-{number}" for number in range(40)]
+    write_unanswered(connection, topics, codec, names)
+    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
+    reader = tailer_of(connection, topics, codec, answers)
     try:
-        until(lambda: all(index.last_version("pipeline", n) for n in names), 30, "every event")
-        places = [("pipeline", number) for number in range(PARTITIONS)]
         began = time.monotonic()
-        tailer.own(places, lambda place: index.position(*place))
+        reader.own_all(names)
         took_s = time.monotonic() - began
     finally:
-        tailer.stop()
+        reader.tailer.stop()
     dump = topic_dump.take(connection, topics, codec, PARTITIONS)
     assert sorted(answer.aggregate for answer in dump.answers) == sorted(names)
     assert took_s < PARTITIONS * TURN_S
+
+
+def test_what_a_worker_that_is_stopped_did_not_get_to_is_answered_by_the_next(
+    kafka: str, kafka_prefix: str
+) -> None:
+    connection, topics = Connection(kafka), Topics(kafka_prefix)
+    topics_admin.apply(connection, topics, partitions=PARTITIONS)
+    codec = load_registry(connection, topics, None).codec()
+    names = [f"left-{number}" for number in range(40)]
+    write_unanswered(connection, topics, codec, names)
+    stopped = AsksToStop(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
+    first = tailer_of(connection, topics, codec, stopped)
+    stopped.tailer = first.tailer
+    first.own_all(names)
+    assert stopped.stopping is not None
+    stopped.stopping.join()
+
+    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/1/1")
+    second = tailer_of(connection, topics, codec, answers)
+    try:
+        second.own_all(names)
+    finally:
+        second.tailer.stop()
+    dump = topic_dump.take(connection, topics, codec, PARTITIONS)
+    assert {answer.aggregate for answer in dump.answers} == set(names)
