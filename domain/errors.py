@@ -127,6 +127,7 @@ CODES: dict[str, type[FlexCoreError]] = {
     "blob.invalid_reference": Invalid,
     "blob.invalid_tenant": Invalid,
     "blob.damaged": Unreadable,
+    "handler.invalid": Invalid,
     "plugin.no_database": Invalid,
     "plugin.no_kafka": Invalid,
     "topics.wrong": Unavailable,

@@ -49,6 +49,15 @@ def _hosts(value: object) -> object:
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
 
 
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return [name for part in value.split(",") if (name := part.strip())]
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -189,6 +198,19 @@ class Steps(_Section):
     only where they are public, on ports 80 and 443"""
 
 
+class Handlers(_Section):
+    """Who is called when events come: functions of your own, and webhooks."""
+
+    modules: Names = ()
+    """Python modules with handlers, with commas between them; they run inside the worker, with all
+    its rights"""
+    webhooks_file: Path | None = None
+    """YAML file that says which events are posted where"""
+    webhook_hosts: Hosts = ()
+    """host or host:port, with commas between them, that webhooks may reach wherever they are; others
+    only where they are public, on ports 80 and 443"""
+
+
 class Embedded(_Section):
     """The embedded Kafka."""
 
@@ -207,6 +229,7 @@ class Settings(_Section):
     projector: Projector = Projector()
     files: Files = Files()
     steps: Steps = Steps()
+    handlers: Handlers = Handlers()
     embedded: Embedded = Embedded()
     data_dir: Path = Path(".flexcore")
     """folder of the embedded servers, of indexes and of logs"""

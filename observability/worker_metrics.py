@@ -22,3 +22,12 @@ GAPS = Gauge("flexcore_event_gaps", "Partitions in which a version is missing.")
 QUEUED = Gauge("flexcore_lane_queued", "Commands that wait for the lane.")
 OWNED = Gauge("flexcore_partitions_owned", "Command partitions this worker writes to.")
 RUNNING = Gauge("flexcore_steps_running", "Steps that run in child processes.")
+HANDLER_EVENTS = Counter(
+    "flexcore_handler_events", "Events that a handler is done with, by how.", ["handler", "outcome"]
+)
+HANDLER_FAILURES = Counter(
+    "flexcore_handler_failures", "Calls of a handler that failed or took too long.", ["handler"]
+)
+HANDLER_BEHIND = Gauge(
+    "flexcore_handler_behind", "Offsets that a handler has not come to yet, here.", ["handler"]
+)

@@ -20,9 +20,12 @@ from faust.contrib.asgi import faust_app_running
 
 from agents.commands import host_commands
 from agents.engine import Engine
+from agents.handler_group import Source
+from agents.handler_host import HandlerHost
 from agents.pages import add_pages
 from domain.errors import FlexCoreError, Invalid
 from gateway import settings as configuration
+from gateway.json_shapes import event_json
 from gateway.settings import Settings
 from observability import logs
 from observability import worker_metrics as metrics
@@ -30,6 +33,7 @@ from plugins.host import PluginHost
 from plugins.templates import expression_problems
 from services.embedded import ports
 from services.slots import slot
+from services.worker_handlers import handlers_of
 from services.worker_index import open_index
 from services.worker_plugins import plugin_settings
 from streams import topics_admin
@@ -93,6 +97,7 @@ class Worker:
                 "a worker needs FLEXCORE__KAFKA__BOOTSTRAP; `flexcore dev` starts one with it",
             )
         check_form()
+        handlers = handlers_of(settings)
         self.settings = settings
         self.connection = Connection(kafka.bootstrap, kafka.security())
         self.topics = Topics(kafka.prefix)
@@ -155,6 +160,15 @@ class Worker:
             on_settled=self._settled,
             on_commit_s=metrics.COMMIT_SECONDS.observe,
         )
+        events = Source(
+            connection=self.connection,
+            topics=self.topics,
+            codec=codec,
+            partitions=self.partitions,
+            session_timeout_s=settings.worker.session_timeout_s,
+            client_id=self.writer_id,
+        )
+        self.handlers = HandlerHost(handlers, events, event_json)
         self.ready = False
         self._ending = threading.Event()
 
@@ -164,6 +178,7 @@ class Worker:
         self.writer.connect()
         self.tailer.start()
         self.lane.start()
+        self.handlers.start()
         for name, body in (
             ("engine", lambda: self.engine.run(self._ending)),
             ("expiry", self._expire),
@@ -186,6 +201,7 @@ class Worker:
             watch.cancel()
             threading.Timer(STOP_S, os._exit, (EXIT_STUCK,)).start()
             self._ending.set()
+            handled = asyncio.create_task(asyncio.to_thread(self.handlers.stop))
             await asyncio.to_thread(feed.stop)
             await asyncio.to_thread(self.lane.stop)
             await asyncio.to_thread(self.engine.own, ())
@@ -194,6 +210,7 @@ class Worker:
             except TimeoutError:
                 # In the middle of a rebalance; the group notices by itself.
                 log.warning("left_without_a_word")
+        await handled
         await asyncio.to_thread(self.tailer.stop)
         await asyncio.to_thread(self.index.close)
         self.plugins.close()
@@ -282,6 +299,7 @@ class Worker:
             "queued": self.lane.queued,
             "index": "full" if self.index.full else self.behind.text(),
             "steps_running": self.engine.running,
+            "handlers": self.handlers.state,
         }
 
     # ── threads ──────────────────────────────────────────────────────────────────────────

@@ -87,6 +87,10 @@ class Topics:
     def projector_group(self) -> str:
         return f"{self.prefix}-projector"
 
+    def handler_group(self, handler: str) -> str:
+        """The consumer group of one event handler."""
+        return f"{self.prefix}-handler-{handler}"
+
     def changelog(self, table: str) -> str:
         """The changelog of a Faust table; the name is Faust's."""
         return f"{self.projector_group}-{table}-changelog"

@@ -147,6 +147,10 @@ MEANINGS: dict[str, Meaning] = {
         "The file is there, but cannot be read or written: rights, a full disk, a folder in its place.",
         "The message has the system's own words. A step with `retry` tries again.",
     ),
+    "handler.invalid": Meaning(
+        "A handler or webhook cannot be used: its module does not import, it names an event that does not exist, or two have one name.",
+        "The message says which one and what is wrong with it. Mend that, then start the worker again.",
+    ),
     "http.forbidden": Meaning(
         "`http_get` was sent to an address that steps may not reach: not public, or another port than 80 and 443.",
         "Whoever runs FlexCore may open it by name: `FLEXCORE__STEPS__HTTP_HOSTS=host:port`.",
