@@ -16,6 +16,7 @@ from domain.errors import FlexCoreError, Invalid, TooLarge
 from domain.json_text import MAX_DEPTH, MAX_KEYS, parse_json
 from domain.pipeline.pipeline import SLUG
 from gateway.strict import Int32, Strict, checked
+from gateway.yaml_hints import hint
 
 CODE = "pipeline.invalid_definition"
 MAX_BYTES = 1024 * 1024
@@ -167,9 +168,9 @@ def plain_data(data: bytes) -> Any:
     try:
         value = _read(data.decode())
     except UnicodeDecodeError as error:
-        raise Invalid(CODE, f"the file is no UTF-8: {error}") from error
+        raise Invalid(CODE, f"the file is no UTF-8 ({error}); save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
-        raise _misread(_told_better(data, error)) from error
+        raise _misread(_told_better(data, error), data) from error
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise Invalid(CODE, f"the file cannot be read: {error}") from error
     _check_values(value)
@@ -270,7 +271,11 @@ def _told_better(data: bytes, error: yaml.MarkedYAMLError) -> yaml.MarkedYAMLErr
     return error
 
 
-def _misread(error: yaml.MarkedYAMLError) -> FlexCoreError:
+def _misread(error: yaml.MarkedYAMLError, data: bytes) -> FlexCoreError:
+    said = str(error.problem or error.context)
     mark = error.problem_mark or error.context_mark
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return Invalid(CODE, f"{place}{error.problem or error.context}")
+    if mark is None:
+        return Invalid(CODE, said)
+    line = "".join(data.decode().split("\n")[mark.line : mark.line + 1])
+    place = f"line {mark.line + 1}, column {mark.column + 1}"
+    return Invalid(CODE, f"{place}: {said}{hint(said, line)}")

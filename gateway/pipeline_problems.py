@@ -3,6 +3,8 @@
 bytes ─► shape (pydantic) ─► rules of definitions, expressions, known steps ─► where that stands in the text
 """
 
+import difflib
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +13,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from domain.definition import problems
+from domain.definition import Definition, problems
 from domain.errors import Invalid
+from domain.pipeline.pipeline import MAX_DESCRIPTION, MAX_NAME, SLUG
 from gateway.pipeline_file import PipelineFile, plain_data
-from gateway.strict import dotted
+from gateway.strict import dotted, said
+from plugins.builtin.fields import field_problems
 from plugins.templates import expression_problems
 
 Path = Sequence[str | int]
@@ -45,19 +49,45 @@ def problems_of(data: bytes, known_steps: Collection[str] | None = None) -> list
         return [_unread(error.message)]
     places = _Places(data)
     try:
-        definition = PipelineFile.model_validate(value).definition()
+        file = PipelineFile.model_validate(value)
+        definition = file.definition()
     except ValidationError as error:
-        wrong = ((one["loc"], f"{dotted('', one['loc'])}: {one['msg']}") for one in error.errors())
+        wrong = ((one["loc"], f"{dotted('', one['loc'])}: {said(one)}") for one in error.errors())
         return sorted(places.problem(loc, what) for loc, what in wrong)
     found = [*problems(definition)] or expression_problems(definition)
+    if known_steps is not None:
+        found += _built_in_problems(definition, known_steps)
     steps = [step.id for step in definition.steps]
     told = [places.problem(_path(one, steps), one) for one in found]
-    for number, step in enumerate(definition.steps):
-        if known_steps is not None and step.uses not in known_steps:
-            known = ", ".join(sorted(known_steps))
-            what = f"step '{step.id}': uses {step.uses!r}, which is not among {known}"
-            told.append(places.problem(("steps", number, "uses"), what))
+    told += [places.problem((field,), what) for field, what in _head_problems(file)]
     return sorted(told)
+
+
+def _head_problems(file: PipelineFile) -> Iterator[tuple[str, str]]:
+    """(field, what), as the domain judges them one after the other."""
+    if not SLUG.fullmatch(file.pipeline_id):
+        what = "1 to 63 small letters, digits and -, starting with a letter or digit"
+        yield "pipeline_id", f"pipeline_id: {file.pipeline_id[:100]!r}; an id is {what}"
+    if not file.name.strip() or len(file.name) > MAX_NAME:
+        yield "name", f"name: a name is 1 to {MAX_NAME} characters"
+    if len(file.description) > MAX_DESCRIPTION:
+        yield "description", f"description: at most {MAX_DESCRIPTION} characters"
+
+
+def _built_in_problems(definition: Definition, known_steps: Collection[str]) -> list[str]:
+    """What is known of the steps that come with FlexCore: their names and their fields."""
+    found: list[str] = []
+    for step in definition.steps:
+        if step.uses in known_steps:
+            wrong = field_problems(step.uses, json.loads(step.with_json))
+            found += [f"step '{step.id}': {one}" for one in wrong]
+        else:
+            (nearest,) = difflib.get_close_matches(step.uses, known_steps, n=1, cutoff=0.0)
+            found.append(
+                f"step '{step.id}': uses {step.uses!r}, which is not among the steps that come "
+                f"with FlexCore; the nearest is {nearest}"
+            )
+    return found
 
 
 def _unread(message: str) -> FileProblem:

@@ -34,11 +34,30 @@ def checked(model: type[M], value: object, *, code: str, place: str = "") -> M:
 def invalid(code: str, errors: Iterable[Mapping[str, Any]], place: str = "") -> Invalid:
     """What pydantic found, as one error: `steps[2].needs: …`, and each with its JSON pointer."""
     found = [
-        {"pointer": _pointer(error["loc"]), "detail": error["msg"], "place": error["loc"]}
+        {"pointer": _pointer(error["loc"]), "detail": said(error), "place": error["loc"]}
         for error in errors
     ][:MAX_PROBLEMS]
     detail = "; ".join(f"{dotted(place, one.pop('place'))}: {one['detail']}" for one in found)
     return Invalid(code, detail, errors=found)
+
+
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field that is known here",
+    "string_type": "text is required",
+    "bool_type": "true or false is required",
+    "int_type": "a whole number is required",
+    "float_type": "a number is required",
+    "list_type": "a list is required",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a map is required"),
+}
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """What is wrong with one value, in words of ours where pydantic names its own classes."""
+    if error["type"] == "literal_error":
+        return f"{error['ctx']['expected']} is required"
+    return _WORDS.get(error["type"], str(error["msg"]))
 
 
 def dotted(place: str, parts: Iterable[str | int]) -> str:

@@ -36,11 +36,26 @@ _TOKEN = re.compile(
 _GLUED = frozenset({("number", "name"), ("name", "text"), ("text", "text")})
 """CEL reads `1u`, `b'…'` and three quotes as one word each; the dialect has none of them."""
 _WORDS = frozenset({"true", "false", "null", "in"})
+_OF_OTHER_LANGUAGES = dict(
+    pair.split(" → ")
+    for pair in (
+        *("= → ==", "<> → !=", "& → &&", "| → ||", "** → x * x"),
+        *("and → &&", "or → ||", "not → !", "is → ==", "like → contains(text, part)"),
+    )
+)
+"""Word → what the dialect writes for it."""
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
 
 class ExpressionError(Exception):
-    """An expression that cannot be read, or that failed on the values it met."""
+    """An expression that cannot be read, or that failed on the values it met.
+
+    `missed` says that it named a field that is not there.
+    """
+
+    def __init__(self, message: str, *, missed: bool = False) -> None:
+        super().__init__(message)
+        self.missed = missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,8 @@ def evaluator(text: str) -> Callable[[Mapping[str, object]], object]:
                 context.add_variable(name, value)
             value = compiled.program.execute(context)
         except Exception as error:  # CEL raises whatever Python error is nearest to its own
-            raise ExpressionError(_reason(errors[0] if errors else error)) from error
+            first = errors[0] if errors else error
+            raise ExpressionError(_reason(first), missed=isinstance(first, KeyError)) from error
         if errors:
             raise ExpressionError(_reason(errors[0]))
         return _plain(value)
@@ -160,7 +176,7 @@ def _compile(text: str) -> _Compiled:
         renamed = _with_own_names(text, tokens)
         return _Compiled(program if renamed == text else ENGINE.compile(renamed), tokens)
     except ValueError as error:
-        raise ExpressionError(_syntax_problem(str(error))) from None
+        raise ExpressionError(_syntax_problem(str(error)) + _habit(tokens)) from None
 
 
 def _with_own_names(text: str, tokens: Sequence[Token]) -> str:
@@ -181,7 +197,7 @@ def _tokens(text: str) -> tuple[Token, ...]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ExpressionError(f"column {position + 1}: unexpected {text[position]!r}")
+            raise ExpressionError(_unexpected(text, position))
         kind = cast(str, match.lastgroup)
         if found and (found[-1].kind, kind) in _GLUED and found[-1].end == position:
             raise ExpressionError(f"column {position + 1}: unexpected {match[0]!r}")
@@ -229,6 +245,28 @@ def _syntax_problem(message: str) -> str:
         return f"column {column}: nested too deeply"
     place = f"column {column}" if line == "1" else f"line {line}, column {column}"
     return f"{place}: {re.sub(r' expecting {.*', '', what)[:200]}".replace("<EOF>", "end")
+
+
+def _unexpected(text: str, position: int) -> str:
+    found = text[position]
+    said = f"column {position + 1}: unexpected {found!r}"
+    if text.startswith("${{", position):
+        return f"{said}; an expression stands here by itself, without ${{{{ }}}}"
+    if found in _OF_OTHER_LANGUAGES:
+        return f"{said}; write {_OF_OTHER_LANGUAGES[found]}"
+    if found.isalpha():
+        return f'{said}; a name of other letters than a-z stands in brackets, as row["…"]'
+    return said
+
+
+def _habit(tokens: Sequence[Token]) -> str:
+    """What to write for the first word of another language, where there is one."""
+    words = [token.text for token in tokens]
+    for word, following in pairwise([*words, ""]):
+        for one in (word.lower(), word + following):
+            if one in _OF_OTHER_LANGUAGES:
+                return f"; write {_OF_OTHER_LANGUAGES[one]} for {one}"
+    return ""
 
 
 def _listed(names: Collection[str]) -> str:

@@ -23,7 +23,7 @@ from plugins.expressions import (
 ROOTS = frozenset({"steps", "input", "execution"})
 """What became of the steps that are needed, the input of the run, and the run itself."""
 STEP_MEMBERS = ("output", "status", "error")
-EXECUTION_MEMBERS = ("id", "pipeline_id", "revision", "started_at")
+EXECUTION_MEMBERS = ("id", "pipeline_id", "revision", "started_at", "scheduled_for")
 MAX_DEPTH = 32
 """Nested lists and maps in a `with`; deeper ones exhaust Python's stack before they say anything."""
 
@@ -135,8 +135,13 @@ def _follow(path: Sequence[str | int], variables: Mapping[str, object]) -> objec
         try:
             value = cast(Any, value)[part]
         except (KeyError, IndexError, TypeError):
-            raise ExpressionError(f"there is no {part!r} in {_shape(value)}") from None
+            raise ExpressionError(_missing(part, path, value)) from None
     return value
+
+
+def _missing(part: str | int, path: Sequence[str | int], value: object) -> str:
+    said = f"there is no {part!r} in {_shape(value)}"
+    return f"{said}; a run gets it by --input" if path[:2] == ["input", part] else said
 
 
 def _narrowed(tokens: Sequence[Token], variables: Mapping[str, object]) -> dict[str, object]:
@@ -191,6 +196,9 @@ def _step_problem(tokens: Sequence[Token]) -> str | None:
                 f"column {tokens[index].column}: only steps.<id>.output, .status and .error can be "
                 "used, as steps.read.output.rows"
             )
+        more = [token.text for token in tokens[index + 5 : index + 7]]
+        if words[4] == "error" and more[:1] == ["."] and more[1:] != ["code"]:
+            return f"column {tokens[index].column}: an error has a code, and nothing else"
     return None
 
 
@@ -244,8 +252,6 @@ def _as_text(value: object) -> str:
 
 
 def _shape(value: object) -> str:
-    return (
-        f"a map with {', '.join(map(str, list(value)[:10]))}"
-        if isinstance(value, Mapping)
-        else str(value)[:50]
-    )
+    if not isinstance(value, Mapping):
+        return str(value)[:50]
+    return f"a map with {', '.join(map(str, list(value)[:10]))}" if value else "an empty map"

@@ -57,7 +57,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
     for record in source.records():
         for column, value in zip(columns, record, strict=True):
             column.take(value)
-    known: Row = dict.fromkeys(header)
+    known: Row = dict(zip(header, header, strict=True))
     check_columns([known], as_text, "text")
     parsers = [column.parser() for column in columns]
     return output_of((_row(header, parsers, record) for record in source.records()), context)

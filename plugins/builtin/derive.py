@@ -9,7 +9,7 @@ from collections.abc import Callable
 from plugins.builtin.config import Config, bad_data, check_expression
 from plugins.builtin.rows import Row, output_of, rows_of
 from plugins.expressions import ExpressionError, evaluator, members_of
-from plugins.steps import Output, StepContext
+from plugins.steps import Output, StepContext, StepFailed
 
 
 def run(config: dict[str, object], context: StepContext) -> Output:
@@ -33,11 +33,19 @@ def over_row(text: str) -> Callable[[Row], object]:
     return lambda row: evaluate({"row": {name: row[name] for name in members if name in row}})
 
 
+def failed(field: str, row: Row, number: int, error: ExpressionError) -> StepFailed:
+    """What went wrong in which row; the names of its columns where one was missed."""
+    said = f"field '{field}', row {number}: {error}"
+    if error.missed:
+        said += f"; the row has: {', '.join(row)[:500]}"
+    return bad_data(said)
+
+
 def _derived(row: Row, number: int, columns: dict[str, Callable[[Row], object]]) -> Row:
     new: Row = {}
     for column, value in columns.items():
         try:
             new[column] = value(row)
         except ExpressionError as error:
-            raise bad_data(f"field 'set.{column}', row {number}: {error}") from error
+            raise failed(f"set.{column}", row, number, error) from error
     return {**row, **new}

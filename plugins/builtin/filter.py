@@ -1,7 +1,7 @@
 """`flexcore.filter`: the rows for which an expression is true: `{rows, where: "row.rain > 0.0"}`."""
 
 from plugins.builtin.config import Config, bad_data
-from plugins.builtin.derive import over_row
+from plugins.builtin.derive import failed, over_row
 from plugins.builtin.rows import Row, output_of, rows_of
 from plugins.expressions import ExpressionError
 from plugins.steps import Output, StepContext
@@ -16,7 +16,7 @@ def run(config: dict[str, object], context: StepContext) -> Output:
         try:
             value = where(row)
         except ExpressionError as error:
-            raise bad_data(f"field 'where', row {number}: {error}") from error
+            raise failed("where", row, number, error) from error
         if not isinstance(value, bool):
             raise bad_data(f"field 'where', row {number} is {value!r}; true or false is required")
         return value

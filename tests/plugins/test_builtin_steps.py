@@ -33,6 +33,7 @@ def test_derive_names_the_column_and_the_row_that_fail(bench: Bench) -> None:
     failed = bench.refusal("derive", rows=[{"a": 1}, {"b": 1}], set={"c": "row.a"})
     assert failed.code == "plugin.bad_data"
     assert failed.message.startswith("field 'set.c', row 2: there is no field 'a'")
+    assert failed.message.endswith("; the row has: b")
 
 
 def test_derive_sees_whole_rows_where_the_expression_needs_them(bench: Bench) -> None:

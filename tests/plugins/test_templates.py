@@ -90,6 +90,7 @@ def test_a_missing_output_is_named_with_its_template() -> None:
         ('{"a": "${{ env.x }}"}', "unknown name 'env'; known: execution, input, steps"),
         ('{"a": "${{ steps }}"}', "only steps.<id>.output, .status and .error can be used"),
         ('{"a": "${{ steps[0].output }}"}', "only steps.<id>.output"),
+        ('{"a": "${{ steps.x.error.message }}"}', "an error has a code, and nothing else"),
         ('{"a": "${{ steps.x.attempt }}"}', "only steps.<id>.output"),
         ('{"a": "${{ execution }}"}', "execution has id, pipeline_id, revision, started_at"),
         ('{"a": "${{ execution.input }}"}', "execution has id, pipeline_id"),
