@@ -104,6 +104,7 @@ def peers(
     seconds: float = 4.0,
     runs: int = 5,
     only: Annotated[list[str], Parameter(consume_multiple=True)] | None = None,
+    workers: int = 1,
     without_fsync: Annotated[bool, Parameter(negative=())] = False,
     where: Where = WHERE,
 ) -> None:
@@ -122,6 +123,8 @@ def peers(
         runs per number and peer; the median is the result
     only
         the contestants to measure, with blanks or commas between them (default: all)
+    workers
+        FlexCore's worker processes; a process of Python uses one core
     without_fsync
         let the peers, too, answer before the disk has it: the class of a single broker
     """
@@ -134,11 +137,11 @@ def peers(
             f"no contestant is called {', '.join(unknown)}; there are {', '.join(compare.NAMES)}",
         )
 
-    def kafka(folder: Path) -> "AbstractContextManager[Connection]":
+    def kafka(folder: Path, workers: int) -> "AbstractContextManager[Connection]":
         from benchmarks.peers.kafka import started
 
         tell("starting a broker and warming it up")
-        return started(folder)
+        return started(folder, workers)
 
     found = compare.measure(
         kafka,
@@ -146,6 +149,7 @@ def peers(
         in_flight=in_flight or compare.IN_FLIGHT,
         seconds=seconds,
         runs=runs,
+        workers=workers,
         durable=not without_fsync,
         tell=tell,
     )

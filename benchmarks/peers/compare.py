@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 Tell = Callable[[str], None]
-Kafka = Callable[[Path], "AbstractContextManager[Connection]"]
-"""A broker and a worker that keep what they have in a folder; raises `Unavailable` where they cannot start."""
+Kafka = Callable[[Path, int], "AbstractContextManager[Connection]"]
+"""A broker and workers that keep what they have in a folder; raises `Unavailable` where they cannot start."""
 
 ON_KAFKA = ("flexcore", "bare-loop")
 NAMES = (*ON_KAFKA, *(peer.name for peer in peer_process.PEERS))
@@ -38,6 +38,7 @@ def measure(
     in_flight: Sequence[int],
     seconds: float,
     runs: int,
+    workers: int,
     durable: bool,
     tell: Tell,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def measure(
 
         @cache
         def connection() -> "Connection":
-            return running.enter_context(kafka(folder / "kafka"))
+            return running.enter_context(kafka(folder / "kafka", workers))
 
         contestants, missing = _start(_openers(names, connection, folder, durable), running, tell)
         results = list(_results(contestants, in_flight, seconds, runs, tell))
@@ -68,6 +69,7 @@ def measure(
         "fsync_of_4_kib_ms": fsync_ms,
         "seconds": seconds,
         "runs": runs,
+        "workers": workers,
         "results": results,
         "contestants": [_described(one) for one in contestants],
         "not_run": missing,

@@ -34,13 +34,14 @@ WARM_UP_IN_FLIGHT = 256
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Connection]:
-    """A warm broker with one worker and nothing else, as the peers have no read models either.
+def started(folder: Path, workers: int) -> Iterator[Connection]:
+    """A warm broker with its workers and nothing else, as the peers have no read models either.
 
-    Raises `Unavailable` where the broker cannot start, `TimeoutError` for the worker.
+    Raises `Unavailable` where the broker cannot start, `TimeoutError` for a worker.
     """
-    with cluster(folder, workers=1, partitions=PARTITIONS) as bed:
-        bed.workers[0].start()
+    with cluster(folder, workers=workers, partitions=PARTITIONS) as bed:
+        for worker in bed.workers:
+            worker.start()
         bed.await_owned()
         with flexcore(bed.connection) as contestant:
             contestant.run(WARM_UP_IN_FLIGHT, WARM_UP_S)

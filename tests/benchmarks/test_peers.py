@@ -141,6 +141,7 @@ def test_the_sqlite_peer_runs_in_its_own_environment_and_what_is_missing_is_told
         in_flight=[8],
         seconds=0.5,
         runs=1,
+        workers=1,
         durable=True,
         tell=lambda _: None,
     )
@@ -152,6 +153,6 @@ def test_the_sqlite_peer_runs_in_its_own_environment_and_what_is_missing_is_told
 
 
 @contextmanager
-def _no_broker(_: Path) -> Iterator[Connection]:
+def _no_broker(_: Path, __: int) -> Iterator[Connection]:
     raise Unavailable("stack.failed", "no room")
     yield
