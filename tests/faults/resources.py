@@ -20,13 +20,19 @@ class Bounds:
     threads: int = 150
     descriptors: int = 600
 
+    @classmethod
+    def of(cls, brokers: int) -> "Bounds":
+        """A client has a thread for each broker it knows."""
+        return cls(threads=100 + 50 * brokers)
+
 
 class Watch(threading.Thread):
     """Looks at every process that `pids` names; keeps the most that was seen."""
 
-    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, pids: Callable[[], Iterable[int]], bounds: Bounds) -> None:
         super().__init__(name="resources", daemon=True)
         self._pids = pids
+        self._bounds = bounds
         self._stopping = threading.Event()
         self.most = {"rss_mb": 0, "threads": 0, "descriptors": 0}
 
@@ -53,10 +59,11 @@ class Watch(threading.Thread):
         for name, value in found.items():
             self.most[name] = max(self.most[name], value)
 
-    def check(self, report: Report, bounds: Bounds = Bounds()) -> None:
+    def check(self, report: Report) -> None:
         """Take what was too much into the report."""
         for name, value in self.most.items():
             report.counts[f"most {name}"] = value
-            if value > getattr(bounds, name):
-                what = f"a worker had {value} {name}; {getattr(bounds, name)} are allowed"
+            allowed = getattr(self._bounds, name)
+            if value > allowed:
+                what = f"a worker had {value} {name}; {allowed} are allowed"
                 report.violate("resources", what)

@@ -27,7 +27,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.harm import Claims, Field
 from tests.faults.history import Fault
 from tests.faults.report import Report
-from tests.faults.resources import Watch
+from tests.faults.resources import Bounds, Watch
 from tests.faults.running import PARTITIONS, Served, running, served
 from tests.faults.subscriber import Subscriber
 from tests.faults.table import Planned
@@ -86,7 +86,7 @@ def run(
         copies=len(cluster.brokers),
         bootstraps={number: cluster.through_proxy(number) for number in range(setting.workers)},
     ) as serving:
-        witness = _Witness(serving, setting.seed)
+        witness = _Witness(serving, setting.seed, len(cluster.brokers))
         fields = _fields(serving, cluster, setting)
         left = _under_load(fields, planned, done, setting, enough, say)
         exits = list(map(str, serving.workers.exits))
@@ -105,9 +105,10 @@ def run(
 class _Witness:
     """Who looks on meanwhile: a subscriber of all events, and a watch on what workers take."""
 
-    def __init__(self, serving: Served, seed: int) -> None:
+    def __init__(self, serving: Served, seed: int, brokers: int) -> None:
         self.subscriber = Subscriber(serving.connection, serving.topics, PARTITIONS, seed)
-        self.watch = Watch(lambda: [slot.pid for slot in serving.workers.slots if slot.pid])
+        slots = serving.workers.slots
+        self.watch = Watch(lambda: [slot.pid for slot in slots if slot.pid], Bounds.of(brokers))
         self.subscriber.start()
         self.watch.start()
 

@@ -72,8 +72,8 @@ def test_the_older_of_two_copies_may_be_compacted_away() -> None:
 
 
 def test_more_than_is_allowed_of_a_worker_is_found() -> None:
-    watch = Watch(list)
+    watch = Watch(list, Bounds(threads=30))
     watch.most |= {"threads": 31}
     report = Report()
-    watch.check(report, Bounds(threads=30))
+    watch.check(report)
     assert report.rules == {"resources"}
