@@ -41,14 +41,13 @@ def _import(name: str) -> None:
     # A module may fail in any way, `sys.exit()` included.
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        what = f"FLEXCORE__HANDLERS__MODULES: {name!r} cannot be imported"
+        cause = f"{type(error).__name__}: {error}{_line(error)}"
         fix = (
             "is its folder in PYTHONPATH?" if missing else "mend it, or take it out of the setting"
         )
-        raise Invalid(
-            "handler.invalid",
-            f"FLEXCORE__HANDLERS__MODULES: {name!r} cannot be imported:"
-            f" {type(error).__name__}: {error}{_line(error)}; {fix}",
-        ) from error
+        told = {"what": what, "cause": cause, "fix": fix}
+        raise Invalid("handler.invalid", f"{what}: {cause}; {fix}", **told) from error
 
 
 def _line(error: BaseException) -> str:

@@ -1,16 +1,20 @@
 """Handlers on a real Kafka: at least once, in order, and one that fails stops nobody else."""
 
+import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from agents import handler_host
 from agents.handlers import Event, HandlerFailed
+from agents.webhooks import Webhook
 from domain.pipeline.pipeline import PipelineActivated, PipelineCreated, PipelineRevised
 from streams.topics import event_key
 from tests.agents.events import endless, handler
 from tests.agents.handling import Kept, Log, until
+from tests.agents.receiver import receiving
 from tests.projections.history import pipeline
 
 pytestmark = pytest.mark.kafka
@@ -250,3 +254,25 @@ def test_two_workers_share_the_partitions_and_none_is_lost(log: Log) -> None:
     assert set(handled) == {(f"{a}{n}", v) for a in "abc" for n in range(10) for v in (1, 2, 3)}
     assert len(handled) == 90, "a worker that comes or leaves in order repeats nothing"
     assert second.events
+
+
+def test_a_webhook_is_a_handler_like_any_other(log: Log) -> None:
+    """500 is tried again; 302 is given up and leaves a dead letter; the next event is posted."""
+    with receiving() as receiver:
+        receiver.answers = [(500, {}), (204, {}), (302, {"Location": "/elsewhere"})]
+        ops = Webhook(
+            name="ops", url=receiver.url, types=ALL, keys=(b"k" * 24,), hosts=(receiver.place,)
+        )
+        with log.handled(replace(ops.handler(), first_wait_s=0.01)):
+            log.append("a", pipeline("a"))
+            (letter,) = log.dead(1)
+            until(lambda: len(receiver.got) >= 4, "posted")
+    bodies = [json.loads(posted.body) for posted in receiver.got]
+    assert [body["version"] for body in bodies] == [1, 1, 2, 3]
+    assert len({posted.headers["webhook-id"] for posted in receiver.got}) == 3
+    assert bodies[0]["data"]["name"] == "Weather"
+    assert bodies[0]["context"] == "pipeline"
+    headers = dict(letter.headers())
+    assert letter.key() == event_key("a", 2)
+    assert headers["dead_handler"] == b"ops"
+    assert b"302" in headers["dead_reason"]

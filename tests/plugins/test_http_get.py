@@ -4,15 +4,18 @@ import http.server
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugins import web as shared_web
 from plugins.builtin import web
 from plugins.outside import Outside
+from plugins.web import is_public
 from tests.plugins.running import Bench
 
 ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
@@ -169,6 +172,57 @@ def test_an_answer_that_never_ends_is_cut(tmp_path: Path, monkeypatch: pytest.Mo
     assert "not done within" in failed.message
 
 
+def test_an_answer_may_be_slow_to_come_as_long_as_all_is_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only connecting has a shorter time; a server that thinks for 6 s was once given up after 5."""
+    monkeypatch.setattr(shared_web, "_CONNECT_S", 0.2)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            threading.Event().wait(0.6)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    place = f"127.0.0.1:{server.getsockname()[1]}"
+    output = Bench(tmp_path, Outside(hosts=(place,))).run("http_get", url=f"http://{place}/")
+    thread.join()
+    server.close()
+    assert output == {"status": 200, "body": {}}
+
+
+def test_a_greeting_that_never_ends_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first byte of HTTP: TLS records that are announced and come byte by byte."""
+    monkeypatch.setattr(web, "_WHOLE_S", 0.5)
+    server = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(1000)
+            for byte in b"\x16\x03\x03\x40\x00" + b"\x02" * 2000:
+                connection.sendall(bytes([byte]))
+                if ended.wait(0.02):
+                    return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    place = f"127.0.0.1:{server.getsockname()[1]}"
+    before = time.monotonic()
+    failed = Bench(tmp_path, Outside(hosts=(place,))).refusal("http_get", url=f"https://{place}/")
+    took_s = time.monotonic() - before
+    ended.set()
+    thread.join()
+    server.close()
+    assert (failed.code, failed.retryable) == ("http.unavailable", True)
+    assert took_s < 5
+
+
 def test_fields_that_do_nothing_are_refused(bench: Bench, site: str) -> None:
     for wrong in ({"at": "a"}, {"path": "a"}, {"as": "xml"}, {"as": "file"}, {"verb": "POST"}):
         assert bench.refusal("http_get", url=f"{site}/number", **wrong).code == "plugin.bad_config"
@@ -283,4 +337,4 @@ def test_an_allowed_host_is_allowed_on_the_ports_that_were_said(tmp_path: Path, 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
 def test_public_addresses_are_public(address: str) -> None:
-    assert web.is_public(address)
+    assert is_public(address)
