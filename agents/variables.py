@@ -28,6 +28,7 @@ def variables_of(run: Running) -> dict[str, Any]:
             "pipeline_id": run.pipeline_id.rpartition("~")[2],
             "revision": run.revision,
             "started_at": time_text(run.started_at),
+            "scheduled_for": None if run.scheduled_for is None else time_text(run.scheduled_for),
         },
     }
 

@@ -12,7 +12,13 @@ from domain.execution.messages import (
     InternalCommand,
 )
 from domain.execution.state import Ended, Running
-from domain.pipeline.pipeline import PIPELINE, Pipeline, PipelineCommand, PipelineEvent
+from domain.pipeline.pipeline import (
+    PIPELINE,
+    FireSchedule,
+    Pipeline,
+    PipelineCommand,
+    PipelineEvent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ CONTEXTS: dict[str, Context] = {
         commands=get_args(PipelineCommand),
         events=get_args(PipelineEvent),
         states=(Pipeline,),
+        internal=(FireSchedule,),
     ),
     "execution": Context(
         name="execution",

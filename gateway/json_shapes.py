@@ -5,18 +5,20 @@ EventRecord ─► event_json        Answer ─► outcome_json        JSON ─�
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, create_model
+from pydantic import AwareDatetime, BaseModel, Field, create_model
 
 from domain.contexts import CONTEXTS, Context
 from domain.definition import Definition
 from domain.errors import FlexCoreError, Invalid, Unreadable, error_of
-from gateway.pipeline_file import DefinitionIn, json_text
+from domain.schedule import Schedule
+from gateway.pipeline_file import DefinitionIn, ScheduleIn, json_text
 from gateway.problems import problem
 from gateway.strict import Int32, Strict, checked
-from projections.values import json_value, local_id, step_value
+from projections.values import json_value, local_id, schedule_value, step_value
 from schemas.codec import Codec
 from streams.answers import Answer
 from streams.positions import position_text
@@ -78,12 +80,19 @@ def _shown(cls: type) -> tuple[tuple[str, str, Callable[[Any], Any] | None], ...
         elif name in _IDS:
             found.append((name, name, local_id))
         else:
-            found.append((name, name, _definition_json if hint is Definition else None))
+            found.append((name, name, _SHOWN.get(hint)))
     return tuple(found)
 
 
 def _definition_json(definition: Definition) -> dict[str, Any]:
     return {"steps": [step_value(step) for step in definition.steps]}
+
+
+_SHOWN: Mapping[Any, Callable[[Any], Any]] = {
+    Definition: _definition_json,
+    Schedule | None: schedule_value,
+}
+"""How values of a type are shown; others as they are."""
 
 
 # ── outcomes ─────────────────────────────────────────────────────────────────────────────
@@ -167,11 +176,21 @@ def command_from_json(
 def _value(name: str, value: Any) -> Any:
     if name.endswith(_JSON):
         return json_text(value, f"data.{_json_name(name)}", "command.invalid")
-    return value.definition("command.invalid") if isinstance(value, DefinitionIn) else value
+    if isinstance(value, DefinitionIn):
+        return value.definition("command.invalid")
+    return value.value("command.invalid") if isinstance(value, ScheduleIn) else value
 
 
 def _json_name(field: str) -> str:
     return field.removesuffix(_JSON)
+
+
+_READ: Mapping[Any, Any] = {
+    Definition: (DefinitionIn, ...),
+    Schedule | None: (ScheduleIn | None, None),
+    # As text: in strict models only Python's own values would pass.
+    datetime | None: (Annotated[AwareDatetime | None, Field(strict=False)], None),
+}
 
 
 @cache
@@ -182,8 +201,8 @@ def _model_of(cls: type) -> type[BaseModel]:
     for name, hint in get_type_hints(cls).items():
         if name.endswith(_JSON):
             fields[_json_name(name)] = (Any, {})
-        elif hint is Definition:
-            fields[name] = (DefinitionIn, ...)
+        elif hint in _READ:
+            fields[name] = _READ[hint]
         elif name == context.id_field:
             fields[name] = (str | None, None)
         else:

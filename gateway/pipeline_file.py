@@ -15,6 +15,7 @@ from domain.definition import PLUGIN, STEP_ID, Definition, OnError, Retry, Step
 from domain.errors import FlexCoreError, Invalid, TooLarge
 from domain.json_text import MAX_DEPTH, MAX_KEYS, parse_json
 from domain.pipeline.pipeline import SLUG
+from domain.schedule import CatchUp, Schedule
 from gateway.strict import Int32, Strict, checked
 from gateway.yaml_hints import hint
 
@@ -70,11 +71,33 @@ class DefinitionIn(Strict):
         )
 
 
+class ScheduleIn(Strict):
+    """When an active pipeline runs by itself: five fields of cron, meant in an IANA zone.
+
+    `catch_up` says what becomes of times that passed while nothing ran or the pipeline was paused.
+    """
+
+    cron: str
+    zone: str = "UTC"
+    catch_up: Literal["latest", "none", "all"] = "latest"
+    input: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+    def value(self, code: str = CODE) -> Schedule:
+        """The domain's value. Raises Invalid with `code` for what JSON cannot say."""
+        text = json_text(self.input, "schedule.input", code)
+        return Schedule(self.cron, self.zone, CatchUp(self.catch_up), text)
+
+
 class PipelineIn(DefinitionIn):
     """A pipeline without its id."""
 
     name: str
     description: str = ""
+    schedule: ScheduleIn | None = None
+
+    def timed(self) -> Schedule | None:
+        """The schedule as the domain's value. Raises Invalid for what JSON cannot say."""
+        return None if self.schedule is None else self.schedule.value()
 
 
 class PipelineFile(PipelineIn):

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from domain.definition import Definition, problems
 from domain.errors import Invalid
 from domain.pipeline.pipeline import MAX_DESCRIPTION, MAX_NAME, SLUG
+from domain.schedule import schedule_problems
 from gateway.pipeline_file import PipelineFile, plain_data
 from gateway.strict import dotted, said
 from plugins.builtin.fields import field_problems
@@ -50,7 +51,7 @@ def problems_of(data: bytes, known_steps: Collection[str] | None = None) -> list
     places = _Places(data)
     try:
         file = PipelineFile.model_validate(value)
-        definition = file.definition()
+        definition, schedule = file.definition(), file.timed()
     except ValidationError as error:
         wrong = ((one["loc"], f"{dotted('', one['loc'])}: {said(one)}") for one in error.errors())
         return sorted(places.problem(loc, what) for loc, what in wrong)
@@ -60,6 +61,8 @@ def problems_of(data: bytes, known_steps: Collection[str] | None = None) -> list
     steps = [step.id for step in definition.steps]
     told = [places.problem(_path(one, steps), one) for one in found]
     told += [places.problem((field,), what) for field, what in _head_problems(file)]
+    for one in schedule_problems(schedule) if schedule is not None else ():
+        told.append(places.problem(one.partition(":")[0].split("."), one))
     return sorted(told)
 
 

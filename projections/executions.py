@@ -27,6 +27,7 @@ from projections.values import (
     dumps,
     json_value,
     local_id,
+    moment,
     tenant_of,
 )
 
@@ -65,6 +66,7 @@ class ExecutionRow:
     version: int
     started_at: datetime
     ended_at: datetime | None
+    scheduled_for: datetime | None = None
 
 
 # ── fold ─────────────────────────────────────────────────────────────────────────────────
@@ -113,6 +115,7 @@ def _started(event: ExecutionStarted, meta: Meta) -> ExecutionRow:
         version=meta.version,
         started_at=event.at,
         ended_at=None,
+        scheduled_for=event.scheduled_for,
     )
 
 
@@ -198,6 +201,7 @@ def load(value: Mapping[str, Any]) -> ExecutionRow:
     """The row that was written as `value`."""
     changed = {
         "steps": tuple(StepRow(**_times(step)) for step in value["steps"]),
+        "scheduled_for": moment(value.get("scheduled_for")),
     }
     return ExecutionRow(**{**_times(value), **changed})
 

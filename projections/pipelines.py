@@ -16,13 +16,17 @@ from domain.pipeline.pipeline import (
     PipelineEvent,
     PipelinePaused,
     PipelineRevised,
+    PipelineScheduleFired,
 )
+from domain.schedule import CatchUp, Schedule, next_time
 from projections.page import Filters, Listing, Page, read_one, read_page
 from projections.projection import Meta, Projection
 from projections.values import (
     column_text,
     dumps,
     local_id,
+    moment,
+    schedule_value,
     step_value,
     tenant_of,
 )
@@ -30,7 +34,7 @@ from projections.values import (
 
 @dataclass(frozen=True, slots=True)
 class PipelineRow:
-    """The public shape of a pipeline; `steps` are as in the pipeline file."""
+    """The public shape of a pipeline; `steps` and `schedule` are as in the pipeline file."""
 
     pipeline_id: str
     name: str
@@ -43,6 +47,8 @@ class PipelineRow:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    schedule: dict[str, Any] | None = None
+    next_run_at: datetime | None = None
 
 
 # ── fold ─────────────────────────────────────────────────────────────────────────────────
@@ -58,11 +64,14 @@ def fold(row: PipelineRow | None, event: PipelineEvent, meta: Meta) -> PipelineR
         case PipelineRevised():
             return row and _revised(row, event, meta)
         case PipelineActivated():
-            return row and _is_now("active", row, event, meta)
+            active = row and _is_now("active", row, event, meta)
+            return active and replace(active, next_run_at=_next(active, event.at))
         case PipelinePaused():
             return row and _is_now("paused", row, event, meta)
         case PipelineArchived():
             return row and _is_now("archived", row, event, meta)
+        case PipelineScheduleFired():
+            return row and _fired(row, event, meta)
         case _:
             assert_never(event)
 
@@ -73,7 +82,7 @@ def _is_now(
     event: PipelineActivated | PipelinePaused | PipelineArchived,
     meta: Meta,
 ) -> PipelineRow:
-    return replace(row, status=status, version=meta.version, updated_at=event.at)
+    return replace(row, status=status, version=meta.version, updated_at=event.at, next_run_at=None)
 
 
 def _created(event: PipelineCreated, meta: Meta) -> PipelineRow:
@@ -89,11 +98,12 @@ def _created(event: PipelineCreated, meta: Meta) -> PipelineRow:
         created_by=event.by,
         created_at=event.at,
         updated_at=event.at,
+        schedule=schedule_value(event.schedule),
     )
 
 
 def _revised(row: PipelineRow, event: PipelineRevised, meta: Meta) -> PipelineRow:
-    return replace(
+    revised = replace(
         row,
         name=event.name,
         description=event.description,
@@ -102,7 +112,26 @@ def _revised(row: PipelineRow, event: PipelineRevised, meta: Meta) -> PipelineRo
         hash=event.hash,
         version=meta.version,
         updated_at=event.at,
+        schedule=schedule_value(event.schedule),
     )
+    return replace(revised, next_run_at=_next(revised, event.at))
+
+
+def _fired(row: PipelineRow, event: PipelineScheduleFired, meta: Meta) -> PipelineRow:
+    # A run that starts by itself is no change of the pipeline: its place in lists stays.
+    after = max(event.at, event.scheduled_for)
+    return replace(row, version=meta.version, next_run_at=_next(row, after))
+
+
+def _next(row: PipelineRow, after: datetime) -> datetime | None:
+    if row.status != "active" or row.schedule is None:
+        return None
+    schedule = Schedule(row.schedule["cron"], row.schedule["zone"], CatchUp.LATEST, "{}")
+    try:
+        return next_time(schedule, after)
+    except ValueError:
+        # A zone that this machine does not know must not stop the partition.
+        return None
 
 
 # ── storage ──────────────────────────────────────────────────────────────────────────────
@@ -111,7 +140,11 @@ def _revised(row: PipelineRow, event: PipelineRevised, meta: Meta) -> PipelineRo
 def load(value: Mapping[str, Any]) -> PipelineRow:
     """The row that was written as `value`."""
     times = {name: datetime.fromisoformat(value[name]) for name in ("created_at", "updated_at")}
-    return PipelineRow(**{**value, "steps": tuple(value["steps"]), **times})
+    changed = {
+        "steps": tuple(value["steps"]),
+        "next_run_at": moment(value.get("next_run_at")),
+    }
+    return PipelineRow(**{**value, **changed, **times})
 
 
 def columns(aggregate_id: str, row: PipelineRow) -> tuple[Any, ...]:

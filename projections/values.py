@@ -1,10 +1,12 @@
 """From what events hold to what the rows show: JSON values, local ids, steps as in a pipeline file."""
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from domain.definition import OnError, Step
+from domain.schedule import Schedule
 
 JSON_OPTIONS = orjson.OPT_UTC_Z
 DEFAULT_TENANT = "default"
@@ -32,6 +34,11 @@ def json_value(text: str) -> Any:
     except (ValueError, TypeError, RecursionError):
         return text
     return value
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time as it was written, if there is one."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def tenant_of(aggregate_id: str) -> str:
@@ -77,3 +84,17 @@ def step_value(step: Step) -> dict[str, Any]:
             "jitter": retry.jitter,
         }
     return value
+
+
+def schedule_value(schedule: Schedule | None) -> dict[str, Any] | None:
+    """A schedule as in the pipeline file, an empty input left out."""
+    if schedule is None:
+        return None
+    value = {
+        "cron": schedule.cron,
+        "zone": schedule.zone,
+        "catch_up": schedule.catch_up.value,
+    }
+    if schedule.input_json == "{}":
+        return value
+    return {**value, "input": json_value(schedule.input_json)}

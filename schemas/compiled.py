@@ -89,7 +89,7 @@ def decoder(cls: type) -> Decode:
 
 @cache
 def _keepers(cls: type) -> tuple[Encode, Decode]:
-    """Of the records that stand last in others, which are large and often the same."""
+    """Of the last record in each other one, which is large and often the same."""
     return wire.kept_bytes(encoder(cls)), wire.kept(decoder(cls))
 
 
@@ -122,6 +122,15 @@ def _compiled(kind: str, cls: type) -> Any:
 def _fields(cls: Any) -> list[tuple[str, Any]]:
     hints = get_type_hints(cls, include_extras=True)
     return [(field.name, hints[field.name]) for field in dataclasses.fields(cls)]
+
+
+def _kept_field(fields: list[tuple[str, Any]]) -> str:
+    """The last record, where at most optional fields follow; else none."""
+    for name, hint in reversed(fields):
+        shape, _ = _shape(hint)
+        if shape != "optional":
+            return name if shape == "record" else ""
+    return ""
 
 
 def _shape(hint: Any) -> tuple[str, Any]:
@@ -176,11 +185,12 @@ def _encode_lines(cls: type) -> Iterator[str]:
     yield "def encode(value):"
     yield "    return join(("
     fields = _fields(cls)
+    kept = _kept_field(fields)
     for name, hint in fields:
-        value, last = f"value.{name}", name == fields[-1][0]
+        value = f"value.{name}"
         if hint is str:
             yield f"        ZIGZAG[len(t := {value}.encode())], t,"
-        elif last and _shape(hint)[0] == "record":
+        elif name == kept:
             yield f"        known_{hint.__name__}({value}),"
         else:
             yield f"        {_bytes(value, hint)},"
@@ -209,9 +219,10 @@ def _bytes(value: str, hint: Any) -> str:
 
 def _decode_lines(cls: type) -> Iterator[str]:
     fields = _fields(cls)
+    kept = _kept_field(fields)
     yield "def decode(data, at):"
     for name, hint in fields:
-        record_reader = "kept" if name == fields[-1][0] else "decode"
+        record_reader = "kept" if name == kept else "decode"
         yield from (f"    {line}" for line in _reading(f"{name}_", hint, record_reader))
     yield f"    return {cls.__name__}({', '.join(f'{name}_' for name, _ in fields)}), at"
 

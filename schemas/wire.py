@@ -252,7 +252,7 @@ def kept_bytes(write: Write) -> Write:
 def kept(read: Read) -> Read:
     """`read`, which makes the same bytes one value: runs of a pipeline share its definition.
 
-    The key is all that is left, so it pays for the last field of a record.
+    The key is all that is left, so it pays at the end of a record.
     """
     known = lru_cache(maxsize=KEPT)(lambda rest: read(rest, 0))
 

@@ -96,6 +96,7 @@ def _start(command: ExecutePipeline, state: State, facts: Facts) -> ExecutionSta
         deadline_at=_deadline_at(command, facts.at),
         input_json=command.input_json,
         definition=pipeline.definition,
+        scheduled_for=command.scheduled_for,
     )
 
 
@@ -286,5 +287,5 @@ def _step(state: Running, step_id: str) -> Step:
 
 
 EXECUTION: Decider[ExecutionCommand, ExecutionEvent, State] = Decider(
-    Absent(), decide, evolve, evolve_all
+    Absent(), decide, evolve, evolve_all, state_version=2
 )

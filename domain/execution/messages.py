@@ -21,6 +21,7 @@ class ExecutionStarted:
     deadline_at: datetime | None
     input_json: str
     definition: Definition
+    scheduled_for: datetime | None = None
 
 
 @quick_init
@@ -125,11 +126,14 @@ ExecutionEvent = (
 @quick_init
 @dataclass(frozen=True, slots=True)
 class ExecutePipeline:
+    """`scheduled_for` is the time of the pipeline's schedule that asks for the run."""
+
     execution_id: str
     pipeline_id: str
     deadline_s: float | None
     priority: int
     input_json: str
+    scheduled_for: datetime | None = None
 
 
 @quick_init

@@ -70,6 +70,7 @@ class Running:
     steps: Mapping[str, StepState]
     input_json: str
     definition: Definition
+    scheduled_for: datetime | None = None
 
 
 class End(Enum):
@@ -134,6 +135,7 @@ def _running(event: ExecutionStarted, steps: Mapping[str, StepState]) -> Running
         steps=steps,
         input_json=event.input_json,
         definition=event.definition,
+        scheduled_for=event.scheduled_for,
     )
 
 

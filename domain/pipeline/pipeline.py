@@ -2,6 +2,8 @@
 
 CreatePipeline → Draft ──► Active ⇄ Paused      ActivatePipeline, PausePipeline
                    └────────┴────────┴──► Archived, for good      RevisePipeline keeps the status
+
+Active with a schedule ──FireSchedule──► PipelineScheduleFired, one for each run that it starts
 """
 
 import re
@@ -15,6 +17,7 @@ from domain.decider import Decider, Facts
 from domain.definition import Definition, PinnedDefinition, problems
 from domain.errors import Invalid, NotFound, Refused
 from domain.quick_init import quick_init
+from domain.schedule import CatchUp, Schedule, due, execution_id, next_time, schedule_problems
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 MAX_NAME = 200
@@ -35,6 +38,7 @@ class PipelineCreated:
     at: datetime
     description: str
     definition: Definition
+    schedule: Schedule | None = None
 
 
 @quick_init
@@ -48,6 +52,7 @@ class PipelineRevised:
     at: datetime
     description: str
     definition: Definition
+    schedule: Schedule | None = None
 
 
 @quick_init
@@ -77,8 +82,29 @@ class PipelineArchived:
     reason: str
 
 
+@quick_init
+@dataclass(frozen=True, slots=True)
+class PipelineScheduleFired:
+    """The run of a time of the schedule is asked for, in the same transaction.
+
+    `skipped` times before it get no run; 1,000 stands for that many or more.
+    """
+
+    pipeline_id: str
+    execution_id: str
+    scheduled_for: datetime
+    skipped: int
+    at: datetime
+    input_json: str
+
+
 PipelineEvent = (
-    PipelineCreated | PipelineRevised | PipelineActivated | PipelinePaused | PipelineArchived
+    PipelineCreated
+    | PipelineRevised
+    | PipelineActivated
+    | PipelinePaused
+    | PipelineArchived
+    | PipelineScheduleFired
 )
 
 
@@ -100,6 +126,11 @@ class Absent:
 @quick_init
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """`scheduled_until` = no time of the schedule up to there is still to be looked at.
+
+    It is `None` where there is no schedule, or was never an active one.
+    """
+
     pipeline_id: str
     status: Status
     revision: int
@@ -107,11 +138,19 @@ class Pipeline:
     name: str
     description: str
     definition: Definition
+    schedule: Schedule | None = None
+    scheduled_until: datetime | None = None
 
     def pinned(self) -> PinnedDefinition:
         """What an execution that starts now holds on to."""
         active = self.status is Status.ACTIVE
         return PinnedDefinition(self.pipeline_id, active, self.revision, self.hash, self.definition)
+
+    def next_run_at(self) -> datetime | None:
+        """The first time that has had no run; it may have passed. Raises ValueError."""
+        if self.status is not Status.ACTIVE or not (self.schedule and self.scheduled_until):
+            return None
+        return next_time(self.schedule, self.scheduled_until)
 
 
 State = Absent | Pipeline
@@ -128,23 +167,46 @@ def evolve(state: State, event: PipelineEvent) -> State:
                 name=event.name,
                 description=event.description,
                 definition=event.definition,
+                schedule=event.schedule,
+                scheduled_until=_until_revised(state, event),
             )
-        case PipelineActivated() | PipelinePaused() | PipelineArchived():
+        case PipelineActivated():
             if isinstance(state, Absent):
                 return state
-            return replace(state, status=_status_after(event))
+            until = _until_activated(state, event)
+            return replace(state, status=Status.ACTIVE, scheduled_until=until)
+        case PipelinePaused():
+            return _now(state, Status.PAUSED)
+        case PipelineArchived():
+            return _now(state, Status.ARCHIVED)
+        case PipelineScheduleFired():
+            if isinstance(state, Absent):
+                return state
+            return replace(state, scheduled_until=event.scheduled_for)
         case _:
             assert_never(event)
 
 
-def _status_after(event: PipelineActivated | PipelinePaused | PipelineArchived) -> Status:
-    match event:
-        case PipelineActivated():
-            return Status.ACTIVE
-        case PipelinePaused():
-            return Status.PAUSED
-        case PipelineArchived():
-            return Status.ARCHIVED
+def _now(state: State, status: Status) -> State:
+    return state if isinstance(state, Absent) else replace(state, status=status)
+
+
+def _until_revised(state: State, event: PipelineCreated | PipelineRevised) -> datetime | None:
+    """Other times than before count from the revision on; a draft's from its activation on."""
+    if not isinstance(state, Pipeline) or event.schedule is None or state.status is Status.DRAFT:
+        return None
+    if state.schedule is not None and state.schedule.times == event.schedule.times:
+        return state.scheduled_until
+    return event.at
+
+
+def _until_activated(state: Pipeline, event: PipelineActivated) -> datetime | None:
+    if state.schedule is None:
+        return None
+    # Late by seconds, a time is still run without catching up; not where the pipeline was paused.
+    if state.scheduled_until is None or state.schedule.catch_up is CatchUp.NONE:
+        return event.at
+    return state.scheduled_until
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────
@@ -157,6 +219,7 @@ class CreatePipeline:
     name: str
     description: str
     definition: Definition
+    schedule: Schedule | None = None
 
 
 @quick_init
@@ -166,6 +229,7 @@ class RevisePipeline:
     name: str
     description: str
     definition: Definition
+    schedule: Schedule | None = None
 
 
 @quick_init
@@ -193,6 +257,14 @@ class ArchivePipeline:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FireSchedule:
+    """`scheduled_for`, a time of the schedule, has come; the engine says so, no door does."""
+
+    pipeline_id: str
+    scheduled_for: datetime
+
+
 PipelineCommand = (
     CreatePipeline | RevisePipeline | ActivatePipeline | PausePipeline | ArchivePipeline
 )
@@ -201,7 +273,9 @@ PipelineCommand = (
 # ── decide ───────────────────────────────────────────────────────────────────────────────
 
 
-def decide(command: PipelineCommand, state: State, facts: Facts) -> Sequence[PipelineEvent]:
+def decide(
+    command: PipelineCommand | FireSchedule, state: State, facts: Facts
+) -> Sequence[PipelineEvent]:
     match command:
         case CreatePipeline():
             return _create(command, state, facts)
@@ -217,6 +291,8 @@ def decide(command: PipelineCommand, state: State, facts: Facts) -> Sequence[Pip
             if _existing(command.pipeline_id, state).status is Status.ARCHIVED:
                 return ()
             return (PipelineArchived(command.pipeline_id, facts.actor, facts.at, command.reason),)
+        case FireSchedule():
+            return _fire(command, state, facts)
         case _:
             assert_never(command)
 
@@ -246,6 +322,7 @@ def _create(command: CreatePipeline, state: State, facts: Facts) -> Sequence[Pip
             at=facts.at,
             description=command.description,
             definition=command.definition,
+            schedule=command.schedule,
         ),
     )
 
@@ -253,8 +330,8 @@ def _create(command: CreatePipeline, state: State, facts: Facts) -> Sequence[Pip
 def _revise(command: RevisePipeline, state: Pipeline, facts: Facts) -> Sequence[PipelineEvent]:
     _check(command, facts)
     content = command.definition.content_hash()
-    before = (state.hash, state.name, state.description)
-    if before == (content, command.name, command.description):
+    before = (state.hash, state.name, state.description, state.schedule)
+    if before == (content, command.name, command.description, command.schedule):
         return ()
     return (
         PipelineRevised(
@@ -266,6 +343,7 @@ def _revise(command: RevisePipeline, state: Pipeline, facts: Facts) -> Sequence[
             at=facts.at,
             description=command.description,
             definition=command.definition,
+            schedule=command.schedule,
         ),
     )
 
@@ -281,6 +359,26 @@ def _pause(command: PausePipeline, state: Pipeline, facts: Facts) -> Sequence[Pi
             pipeline_id=command.pipeline_id,
         )
     return (PipelinePaused(command.pipeline_id, facts.actor, facts.at, command.reason),)
+
+
+def _fire(command: FireSchedule, state: State, facts: Facts) -> Sequence[PipelineEvent]:
+    # A pipeline that was paused or revised meanwhile has nothing due, and nobody waits for an answer.
+    if not isinstance(state, Pipeline) or state.status is not Status.ACTIVE:
+        return ()
+    if state.schedule is None or state.scheduled_until is None:
+        return ()
+    found = due(state.schedule, state.scheduled_until, max(facts.at, command.scheduled_for))
+    return [
+        PipelineScheduleFired(
+            pipeline_id=state.pipeline_id,
+            execution_id=execution_id(state.pipeline_id, scheduled_for),
+            scheduled_for=scheduled_for,
+            skipped=0 if number else found.skipped,
+            at=facts.at,
+            input_json=state.schedule.input_json,
+        )
+        for number, scheduled_for in enumerate(found.times)
+    ]
 
 
 def _kept(pipeline_id: str, state: State, what: str) -> Pipeline:
@@ -314,9 +412,13 @@ def _check(command: CreatePipeline | RevisePipeline, facts: Facts) -> None:
             "pipeline.invalid_definition", f"a description is at most {MAX_DESCRIPTION} characters"
         )
     definition = command.definition
-    wrong = definition.found_by(problems) or definition.found_by(facts.expression_problems)
+    wrong = [*(definition.found_by(problems) or definition.found_by(facts.expression_problems))]
+    if command.schedule is not None:
+        wrong += schedule_problems(command.schedule)
     if wrong:
-        raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=list(wrong))
+        raise Invalid("pipeline.invalid_definition", "; ".join(wrong[:20]), problems=wrong)
 
 
-PIPELINE: Decider[PipelineCommand, PipelineEvent, State] = Decider(Absent(), decide, evolve)
+PIPELINE: Decider[PipelineCommand | FireSchedule, PipelineEvent, State] = Decider(
+    Absent(), decide, evolve, state_version=2
+)

@@ -62,7 +62,7 @@ class Problem(BaseModel):
 
 
 class Pipeline(PipelineFile):
-    """A pipeline as it is."""
+    """A pipeline as it is; `next_run_at` is the next time of its schedule while it is active."""
 
     status: Literal["draft", "active", "paused", "archived"]
     revision: int
@@ -71,6 +71,7 @@ class Pipeline(PipelineFile):
     created_by: str
     created_at: datetime
     updated_at: datetime
+    next_run_at: datetime | None
 
 
 class StepState(BaseModel):
@@ -96,7 +97,7 @@ class StepState(BaseModel):
 
 
 class Execution(BaseModel):
-    """A run as it is."""
+    """A run as it is; `scheduled_for` is the time of the schedule that started it, if one did."""
 
     execution_id: str
     pipeline_id: str
@@ -109,6 +110,7 @@ class Execution(BaseModel):
     version: int
     started_at: datetime
     ended_at: datetime | None
+    scheduled_for: datetime | None
 
 
 class Outcome(BaseModel):

@@ -32,15 +32,15 @@ class PipelineService:
     async def create(self, pipeline_id: str, pipeline: PipelineIn, asked: Asked) -> Written:
         """Raises Refused where it exists, Invalid where its definition cannot run."""
         aggregate_id = asked.caller.new_id(CONTEXT, pipeline_id)
-        definition = pipeline.definition()
-        command = CreatePipeline(aggregate_id, pipeline.name, pipeline.description, definition)
+        about = pipeline.name, pipeline.description
+        command = CreatePipeline(aggregate_id, *about, pipeline.definition(), pipeline.timed())
         return await self._written(pipeline_id, command, asked)
 
     async def revise(self, pipeline_id: str, pipeline: PipelineIn, asked: Asked) -> Written:
         """Raises NotFound, Invalid."""
         aggregate_id = asked.caller.new_id(CONTEXT, pipeline_id)
-        definition = pipeline.definition()
-        command = RevisePipeline(aggregate_id, pipeline.name, pipeline.description, definition)
+        about = pipeline.name, pipeline.description
+        command = RevisePipeline(aggregate_id, *about, pipeline.definition(), pipeline.timed())
         return await self._written(pipeline_id, command, asked)
 
     async def activate(self, pipeline_id: str, reason: str, asked: Asked) -> Written:

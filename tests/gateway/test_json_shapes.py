@@ -14,6 +14,7 @@ from domain.definition import Definition, OnError, Retry, Step
 from domain.errors import Invalid
 from domain.execution.messages import ExecutePipeline
 from domain.pipeline.pipeline import PipelineActivated
+from domain.schedule import CatchUp, Schedule
 from gateway.json_shapes import body_json, command_from_json, event_json
 from schemas import catalogue
 from streams.records import EventRecord
@@ -34,6 +35,7 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+OBJECTS = st.dictionaries(texts(), JSON_VALUES, max_size=2)
 STEP = st.builds(
     Step,
     id=texts(),
@@ -46,13 +48,16 @@ STEP = st.builds(
         Retry, st.integers(0, 9), st.floats(0, 9), st.floats(0, 9), st.floats(0, 9), st.booleans()
     ),
     when=st.none() | texts(),
-    with_json=st.dictionaries(texts(), JSON_VALUES, max_size=2).map(compact),
+    with_json=OBJECTS.map(compact),
 )
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "definition": st.lists(STEP, max_size=3).map(lambda steps: Definition(tuple(steps))),
     "input_json": JSON_VALUES.map(compact),
     "deadline_s": st.none() | st.floats(-1e9, 1e9),
     "priority": st.integers(-(2**31), 2**31 - 1),
+    "schedule": st.none()
+    | st.builds(Schedule, texts(), texts(), st.sampled_from(CatchUp), OBJECTS.map(compact)),
+    "scheduled_for": st.none() | st.datetimes(timezones=st.just(UTC)),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from domain.definition import OnError, Retry, Step
 from domain.execution import messages as execution
 from domain.pipeline import pipeline
+from domain.schedule import CatchUp, Schedule
 from schemas import catalogue
 from schemas.outcome import Outcome
 from tests.domain.given import NOON, after
@@ -28,19 +29,21 @@ _STEPS: tuple[Step, ...] = (
 )
 _RUN = "01890a5d-ac96-774b-bcce-b302099a8057"
 _OF = definition(*_STEPS)
+_WHEN = Schedule("0 6 * * 1-5", "Europe/Berlin", CatchUp.ALL, '{"day": 1}')
 
 SAMPLES = (
-    pipeline.CreatePipeline("p1", "Wetter ☀", "by month", _OF),
+    pipeline.CreatePipeline("p1", "Wetter ☀", "by month", _OF, _WHEN),
     pipeline.RevisePipeline("p1", "Weather", "", _OF),
     pipeline.ActivatePipeline("p1", "it is time"),
     pipeline.PausePipeline("p1", "the source is down"),
     pipeline.ArchivePipeline("p1", ""),
     pipeline.PipelineCreated("p1", 1, "abc", "Weather", "ada", NOON, "by month", _OF),
-    pipeline.PipelineRevised("acme~p1", 2, "abd", "Weather", "ada", NOON, "", _OF),
+    pipeline.PipelineRevised("acme~p1", 2, "abd", "Weather", "ada", NOON, "", _OF, _WHEN),
     pipeline.PipelineActivated("p1", "ada", after(0.000001), ""),
     pipeline.PipelinePaused("p1", "ada", after(1), "the source is down"),
     pipeline.PipelineArchived("acme~p1", "ada", after(2), ""),
-    execution.ExecutePipeline(_RUN, "p1", 1.5, -1, '{"day": "2026-03-01"}'),
+    pipeline.PipelineScheduleFired("p1", _RUN, NOON, 3, after(0.5), '{"day": 1}'),
+    execution.ExecutePipeline(_RUN, "p1", 1.5, -1, '{"day": "2026-03-01"}', NOON),
     execution.CancelExecution(_RUN, "wrong input"),
     execution.ExecutionStarted(_RUN, "p1", 2, "abd", "ada", NOON, after(60), "{}", _OF),
     execution.PipelineStepScheduled(_RUN, "read", 1, 2, after(5), NOON, "p1"),
