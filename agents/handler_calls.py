@@ -7,9 +7,8 @@ call ─┬─ returns ───────────────────
 """
 
 import asyncio
+import random
 from collections.abc import Callable
-
-import stamina
 
 from agents.handlers import Event, Handler, HandlerFailed
 
@@ -24,30 +23,28 @@ OnFailure = Callable[[int, str], None]
 
 async def called(handler: Handler, event: Event, on_failure: OnFailure) -> str | None:
     """Why it was given up, `None` where it is done; raises nothing but CancelledError."""
-    attempts = stamina.retry_context(
-        on=_wait,
-        attempts=handler.attempts,
-        timeout=None,
-        wait_initial=handler.first_wait_s,
-        wait_max=handler.max_wait_s,
-        # Handlers of several partitions that failed together would come again together.
-        wait_jitter=handler.first_wait_s / 2,
-    )
-    try:
-        async for attempt in attempts:
-            with attempt:
-                await _told(handler, event, attempt.num, on_failure)
-    except Exception as error:
-        return _why(error)
+    # Not by stamina: it takes 0.2 ms of each call, also of those that work (measured).
+    for number in range(1, handler.attempts + 1):
+        try:
+            await _once(handler, event)
+        except Exception as error:
+            why = _why(error)
+            on_failure(number, why)
+            if number == handler.attempts or not _may_help(error):
+                return why
+            await asyncio.sleep(wait_s(handler, number, error))
+        else:
+            break
     return None
 
 
-async def _told(handler: Handler, event: Event, number: int, on_failure: OnFailure) -> None:
-    try:
-        await _once(handler, event)
-    except Exception as error:
-        on_failure(number, _why(error))
-        raise
+def wait_s(handler: Handler, number: int, error: Exception) -> float:
+    """How long to wait after call `number`: what was asked for, else twice as long each time."""
+    if isinstance(error, HandlerFailed) and error.after_s is not None:
+        return min(max(error.after_s, 0.0), LONGEST_AFTER_S)
+    longest = min(handler.first_wait_s * 2.0 ** (number - 1), handler.max_wait_s)
+    # Handlers of several partitions that failed together would come again together.
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311  (no secret)
 
 
 async def _once(handler: Handler, event: Event) -> None:
@@ -72,8 +69,8 @@ async def _once(handler: Handler, event: Event) -> None:
 async def _shielded(handler: Handler, event: Event) -> None:
     try:
         await handler.call(event)
-    except (SystemExit, KeyboardInterrupt, StopAsyncIteration) as error:
-        # They would end the loop of all calls; the last one the loop of attempts, as if it were done.
+    except (SystemExit, KeyboardInterrupt) as error:
+        # They would end the loop that all calls of the handler run in.
         raise HandlerFailed(f"it raised {type(error).__name__}") from error
 
 
@@ -83,14 +80,8 @@ def _forget(task: "asyncio.Task[None]") -> None:
         task.exception()
 
 
-def _wait(error: Exception) -> bool | float:
-    """Whether to try again; a number is how long to wait first."""
-    if not isinstance(error, HandlerFailed):
-        # stamina also asks about the end of the worker, which is none of ours.
-        return isinstance(error, Exception)
-    if error.retryable and error.after_s is not None:
-        return min(max(error.after_s, 0.0), LONGEST_AFTER_S)
-    return error.retryable
+def _may_help(error: Exception) -> bool:
+    return not isinstance(error, HandlerFailed) or error.retryable
 
 
 def _why(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from schemas import catalogue
 from schemas.codec import Codec
 from streams.connection import Connection
 from streams.read_event import read_event
-from streams.topics import Topics, partition_of
+from streams.topics import Topics, parse_event_key, partition_of
 from streams.true_ends import stable_ends
 
 log = structlog.get_logger("flexcore.handlers")
@@ -154,18 +154,26 @@ class HandlerGroup:
     def _event(self, message: Any) -> Read:
         tp: TP = message.topic(), message.partition()
         place = tp, message.offset()
-        record = read_event(message, self._contexts[tp[0]])
-        if record is None or partition_of(record.aggregate_id, self._source.partitions) != tp[1]:
-            return Read(*place, None)
-        key = record.aggregate_id, record.version
-        if record.value is None:
-            return Read(*place, key)
         try:
-            wanted = self._source.codec.name_of(record.value) in self._wanted
+            key = parse_event_key(message.key() or b"")
+        except ValueError:
+            return Read(*place, None)
+        if partition_of(key[0], self._source.partitions) != tp[1]:
+            return Read(*place, None)
+        # The rest is read of what was asked for alone: the headers are most of the work.
+        record = (
+            read_event(message, self._contexts[tp[0]]) if self._asked(message.value()) else None
+        )
+        return Read(*place, key, None if record is None else Waiting(record, message))
+
+    def _asked(self, value: bytes | None) -> bool:
+        if value is None:
+            return False
+        try:
+            return self._source.codec.name_of(value) in self._wanted
         except Unreadable:
             # The projector buries it; that it has its version is all that counts here.
-            wanted = False
-        return Read(*place, key, Waiting(record, message) if wanted else None)
+            return False
 
     # ── what the loop decides, between two polls ─────────────────────────────────────────
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
-from stamina.instrumentation import set_on_retry_hooks
 
 from agents.handler_calls import CANCEL_S, called
 from agents.handler_group import TP, HandlerGroup, Read, Source
@@ -45,8 +44,6 @@ class HandlerHost:
     """`start`, then `stop`; `state` may be asked by other threads."""
 
     def __init__(self, handlers: Sequence[Handler], source: Source, shape: Shape) -> None:
-        # They would log and count each repetition without saying of which event.
-        set_on_retry_hooks(())
         dead = DeadLetters(source.connection, source.topics) if handlers else None
         self._running = [_Running(handler, source, shape, dead) for handler in handlers if dead]
 

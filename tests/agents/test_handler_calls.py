@@ -6,7 +6,7 @@ import time
 import pytest
 
 from agents import handler_calls
-from agents.handler_calls import called
+from agents.handler_calls import called, wait_s
 from agents.handlers import Handler, HandlerFailed
 from tests.agents.events import Failing, deaf, endless, event, handler
 
@@ -46,7 +46,14 @@ def test_what_is_hopeless_is_not_tried_again() -> None:
 def test_another_side_may_say_how_long_to_wait_up_to_five_minutes(
     asked: float, waited: float
 ) -> None:
-    assert handler_calls._wait(HandlerFailed("busy", after_s=asked)) == waited
+    assert wait_s(handler(None), 1, HandlerFailed("busy", after_s=asked)) == waited
+
+
+def test_each_wait_is_twice_as_long_up_to_the_longest() -> None:
+    patient = handler(None, first_wait_s=1.0, max_wait_s=60.0)
+    waits = [wait_s(patient, number, OSError()) for number in (1, 2, 3, 7, 100)]
+    for waited, longest in zip(waits, (1.0, 2.0, 4.0, 60.0, 60.0), strict=True):
+        assert 0.75 * longest <= waited <= longest
 
 
 def test_a_call_that_never_ends_is_cut() -> None:
