@@ -59,6 +59,7 @@ class Api:
         wait_s: float | None = None,
     ) -> Reply:
         """Send a command; raises what `get` raises. `wait_s` is how long to wait for its end."""
+        assert not how.dry_run, "a dry run sends nothing"
         headers = {"Idempotency-Key": how.command_id or str(uuid.uuid4())}
         headers |= _conditions(how.expected_version)
         if wait_s is not None:

@@ -114,6 +114,13 @@ def cancel(
         why, for the history
     """
     with connected(places.api_url(common)) as client:
+        if write.dry_run:
+            from gateway.cli import dry_run
+
+            data = {"reason": reason}
+            plan = dry_run.of_execution(Api(client), "CancelExecution", execution_id, data, write)
+            dry_run.tell_plan(plan, common.output)
+            return
         path = f"{path_of(execution_id)}/cancel"
         cancelled = Api(client).write("POST", path, {"reason": reason}, write)
     show(cancelled.body, EXECUTION, common.output)

@@ -60,6 +60,9 @@ class Write:
         str | None,
         Parameter(help="the same id and content take effect once (default: a new one)"),
     ] = None
+    dry_run: Annotated[
+        bool, Parameter(help="say what would happen, or the refusal, and send nothing")
+    ] = False
 
 
 SHOWN = Shown()

@@ -1,6 +1,7 @@
 """`flexcore pipeline`: validate, create, revise, activate, pause, archive, get, list, execute, schema."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,6 +69,9 @@ def create(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None
     """Create a pipeline from a file."""
     body = read_file(file)
     with connected(places.api_url(common)) as client:
+        if write.dry_run:
+            _tell_plan(Api(client), "CreatePipeline", body, common, write)
+            return
         made = Api(client).write("POST", "/v1/pipelines", body, write)
     show(made.body, PIPELINE, common.output)
 
@@ -77,6 +81,9 @@ def revise(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None
     """Give the pipeline of a file the definition that the file has now."""
     body = read_file(file)
     with connected(places.api_url(common)) as client:
+        if write.dry_run:
+            _tell_plan(Api(client), "RevisePipeline", body, common, write)
+            return
         made = Api(client).write("PUT", _path(body["pipeline_id"]), body, write)
     show(made.body, PIPELINE, common.output)
 
@@ -125,9 +132,26 @@ def archive(
 
 def _ask(pipeline_id: str, what: str, reason: str, common: Common, write: Write) -> None:
     with connected(places.api_url(common)) as client:
+        if write.dry_run:
+            from gateway.cli import dry_run
+
+            command, data = f"{what.capitalize()}Pipeline", {"reason": reason}
+            plan = dry_run.of_pipeline(Api(client), command, pipeline_id, data, write)
+            dry_run.tell_plan(plan, common.output)
+            return
         path = f"{_path(pipeline_id)}/{what}"
         made = Api(client).write("POST", path, {"reason": reason}, write)
     show(made.body, PIPELINE, common.output)
+
+
+def _tell_plan(
+    api: Api, command: str, file: Mapping[str, Any], common: Common, write: Write
+) -> None:
+    from gateway.cli import dry_run
+
+    data = dry_run.of_file(file)
+    plan = dry_run.of_pipeline(api, command, file["pipeline_id"], data, write)
+    dry_run.tell_plan(plan, common.output)
 
 
 @app.command
@@ -205,6 +229,12 @@ def execute(
     if deadline is not None:
         body["options"] = {"deadline_s": deadline}
     with connected(places.api_url(common)) as client:
+        if write.dry_run:
+            from gateway.cli import dry_run
+
+            plan = dry_run.of_start(Api(client), pipeline_id, body, write)
+            dry_run.tell_plan(plan, common.output)
+            return 0
         path = f"{_path(pipeline_id)}/executions"
         started = Api(client).write("POST", path, body, write, wait_s=wait)
     show(started.body, EXECUTION, common.output)

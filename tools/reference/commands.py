@@ -5,7 +5,7 @@ from dataclasses import fields
 from inspect import getdoc
 from typing import Any, get_args, get_origin
 
-from cyclopts import App
+from cyclopts import App, Argument
 
 from gateway.cli.options import Common, Write
 from services.cli import ABOUT, COMMANDS, parser
@@ -72,16 +72,21 @@ def _told(app: App, name: str) -> Iterator[str]:
 
 def _of_one(app: App, name: str) -> str:
     arguments = [one for one in app.assemble_argument_collection(parse_docstring=True) if one.show]
-    own = [one for one in arguments if one.names[0] not in SHARED]
+    own = [one for one in arguments if not _is_shared(one)]
     told = [f"```text\n{name}{''.join(_usage(one) for one in own)}\n```\n"]
     # What is registered with a word of COMMANDS is its line on the first page alone.
     told.append(f"{sentence(_about(getdoc(app.default_command) or app.help))}\n")
     if own:
         told.append(table(("Argument or option", "Means"), map(_row, own)))
-    shared = [one.names[0] for one in arguments if one.names[0] in SHARED]
+    shared = [one.names[0] for one in arguments if _is_shared(one)]
     if shared:
         told.append(f"[Shared](#shared-options): {', '.join(map(code, shared))}.\n")
     return "\n".join(told)
+
+
+def _is_shared(one: Argument) -> bool:
+    """A command may have an option of its own under such a name: `--dry-run` of topics apply."""
+    return one.names[0] in SHARED and bool(one.keys)
 
 
 def _about(text: str) -> str:
