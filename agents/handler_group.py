@@ -1,7 +1,8 @@
 """A handler's consumer group: which partitions are ours, what they hold, and what is committed.
 
     broker ─► `poll` ─► records in order, by partition
-    assigned: from the committed offset, the first time from the end (or the start) ─► `on_assigned`
+    assigned: from a little before the committed offset, the first time before the end (or from the
+              start) ─► `on_assigned` is told where what is new begins
     revoked:  `on_revoked` says up to where all is handled ─► committed ─► given up
 
 Partitions move one by one (cooperative): those that stay with us are not interrupted.
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from agents.handler_place import Waiting
+from agents.handler_place import LOOK_BACK, Waiting
 from agents.handlers import Handler
 from domain.errors import Unreadable
 from schemas import catalogue
@@ -218,7 +219,8 @@ class HandlerGroup:
             starts = self._starts(partitions)
             self._committed |= starts
             self._on_assigned(starts)
-            consumer.incremental_assign(_offsets(starts))
+            before = {tp: max(at - LOOK_BACK, 0) for tp, at in starts.items()}
+            consumer.incremental_assign(_offsets(before))
         except Exception as error:
             self._failed.append(error)
 

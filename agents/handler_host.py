@@ -8,6 +8,7 @@ Each has a thread and a loop of its own: one that blocks stops nobody else, and 
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,8 +56,9 @@ class HandlerHost:
         """End all: calls under way are waited for, those that take longer come again."""
         for one in self._running:
             one.end()
+        deadline = time.monotonic() + STOP_S
         for one in self._running:
-            one.thread.join(STOP_S)
+            one.thread.join(max(0.0, deadline - time.monotonic()))
             if one.thread.is_alive():
                 log.warning("handler_did_not_stop", handler=one.handler.name)
 
@@ -141,7 +143,7 @@ class _Running:
         if place is None:
             return
         if read.key is None:
-            place.read_to = read.offset + (0 if read.end else 1)
+            place.read_to = max(place.read_to, read.offset + (0 if read.end else 1))
             return
         missing = place.take(*read.key, read.offset, read.waiting)
         if missing:

@@ -2,7 +2,8 @@
 
 event ─► dropped (version seen) · held (a predecessor is missing) · passed over (not asked for) · waits
 
-The first event of an aggregate that is seen here is its base: nobody remembers what came before.
+What stands a little before the start is read again, for its versions alone. Of an aggregate that is not
+among it, the first event is the base: nobody remembers what came before.
 """
 
 from collections import OrderedDict, deque
@@ -13,6 +14,8 @@ from streams.records import EventRecord
 
 MAX_KNOWN = 4_000
 """Aggregates whose last version is remembered: 1 MB. Copies come seconds after their events."""
+LOOK_BACK = 1_000
+"""Offsets before the start, 10 ms of reading: copies and forks stand close to what they repeat."""
 MAX_WAITING = 50
 MAX_WAITING_BYTES = 1024 * 1024
 """More are not fetched: what waits for a slow handler stays in Kafka."""
@@ -30,7 +33,7 @@ class Place:
     """Used by one loop; `start` is the offset from which on nothing is done yet."""
 
     def __init__(self, start: int) -> None:
-        self.read_to = start
+        self.read_to = self._start = start
         self.ending = False
         self._order = Order()
         self._known: OrderedDict[str, int] = OrderedDict()
@@ -39,6 +42,9 @@ class Place:
 
     def take(self, aggregate_id: str, version: int, offset: int, waiting: Waiting | None) -> int:
         """Take what was read next, `None` where it is not asked for; how many are held for it now."""
+        if offset < self._start:
+            self._remember(aggregate_id, max(version, self._known.get(aggregate_id, 0)))
+            return 0
         self.read_to = offset + 1
         last = self._known.get(aggregate_id, version - 1)
         arrived = Arrived(aggregate_id, version, offset, waiting)

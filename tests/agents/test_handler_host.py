@@ -11,7 +11,7 @@ from agents import handler_host
 from agents.handlers import Event, HandlerFailed
 from agents.webhooks import Webhook
 from domain.pipeline.pipeline import PipelineActivated, PipelineCreated, PipelineRevised
-from streams.topics import event_key
+from streams.topics import event_key, partition_of
 from tests.agents.events import endless, handler
 from tests.agents.handling import Kept, Log, until
 from tests.agents.receiver import receiving
@@ -165,6 +165,35 @@ def test_repeated_and_forked_events_are_dropped(log: Log) -> None:
         (2, "PipelineActivated"),
         (3, "PipelineRevised"),
     ]
+
+
+def test_a_fork_that_comes_while_nobody_is_there_is_dropped(log: Log) -> None:
+    kept = Kept()
+    created, activated, revised = pipeline("a")
+    with log.handled(handler(kept, types=ALL)):
+        log.append("a", [created, activated])
+        kept.wait(2)
+    log.append("a", [revised], first=2)
+    log.append("a", [created], first=1)
+    with log.handled(handler(kept, types=ALL)):
+        log.append("a", [revised], first=3)
+        kept.wait(3)
+    assert kept.of("a") == [1, 2, 3]
+
+
+def test_what_was_held_is_held_again_after_a_restart(log: Log) -> None:
+    kept = Kept()
+    created, activated, revised = pipeline("a")
+    other = next(one for one in log.ids(partition_of("a", 4), 3) if one != "a")
+    with log.handled(handler(kept, types=ALL)):
+        log.append("a", [created])
+        log.append("a", [revised], first=3)
+        log.append(other, [created])
+        kept.wait(2)
+    with log.handled(handler(kept, types=ALL)):
+        log.append("a", [activated], first=2)
+        until(lambda: kept.of("a") == [1, 2, 3], "mended")
+    assert kept.of(other) in ([1], [1, 1]), "it stands behind what was held"
 
 
 def test_one_bad_record_stops_nothing(log: Log) -> None:

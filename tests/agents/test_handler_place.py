@@ -30,6 +30,17 @@ def test_the_first_event_that_is_seen_is_the_base() -> None:
     assert called(place) == [7, 8]
 
 
+def test_what_stands_before_the_start_is_known_and_not_called_for() -> None:
+    place = Place(10)
+    take(place, 2, 8)
+    take(place, 1, 9)
+    assert (place.next, place.done_to) == (None, 10)
+    take(place, 2, 10)
+    take(place, 4, 11)
+    take(place, 3, 12)
+    assert called(place) == [3, 4], "2 is known, and 4 waits for 3"
+
+
 def test_a_version_that_was_seen_is_dropped_whatever_it_holds() -> None:
     place = Place(0)
     for offset, version in enumerate((1, 2, 2, 1, 3)):
