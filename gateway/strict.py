@@ -1,9 +1,17 @@
 """What comes from outside is checked by strict models; whatever is wrong is named with its place."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from domain.errors import Invalid
 
@@ -19,6 +27,24 @@ class Strict(BaseModel):
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """What an Avro int holds."""
+
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
+
+
+def _date_and_time(value: object) -> object:
+    if isinstance(value, str) and not _DATE_AND_TIME.match(value):
+        raise ValueError("a time with a zone is required, such as 2026-03-01T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_date_and_time)]
+"""A time as RFC 3339 has it; the library alone would also take a number, and guess its unit."""
+
+
+def bounded(least: int, most: int) -> Any:
+    """For whoever reads OpenAPI; the service, which says more, judges."""
+    return Field(json_schema_extra={"minimum": least, "maximum": most})
+
 
 M = TypeVar("M", bound=BaseModel)
 

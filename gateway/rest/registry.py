@@ -9,9 +9,9 @@ levels, modes and compatibility: registry_levels.py
 """
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from gateway.rest.registry_form import (
@@ -162,7 +162,10 @@ def _add_associations(router: APIRouter) -> None:
         return page(["."], offset, limit)
 
     @router.get("/associations/resources/{namespace}/{name}")
-    def associations() -> list[dict[str, Any]]:
+    def associations(
+        _namespace: Annotated[str, Path(alias="namespace")],
+        _name: Annotated[str, Path(alias="name")],
+    ) -> list[dict[str, Any]]:
         """None: a topic holds records of several subjects, and an association leads to one.
 
         Confluent's serializers ask here before anything else, unless told how subjects are named.

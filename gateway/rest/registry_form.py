@@ -58,6 +58,13 @@ class RegistryError(Exception):
         return RegistryResponse(body, status_code=status)
 
 
+class RegistryProblem(BaseModel):
+    """What the registry's clients are told instead of an answer."""
+
+    error_code: int
+    message: str
+
+
 class RegistryRoute(APIRoute):
     """Answers errors as the registry's clients expect them, not as the rest of the API does."""
 

@@ -5,9 +5,9 @@ POST            /compatibility/subjects/{subject}/versions[/{n}|/latest]
 """
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from gateway.rest.registry_form import (
@@ -105,7 +105,9 @@ def add_modes(router: APIRouter, registry: Registry) -> None:
         return {"mode": MODE}
 
     @router.put("/mode/{subject}")
-    def set_subject_mode(body: ModeIn) -> dict[str, Any]:
+    def set_subject_mode(
+        _subject: Annotated[str, Path(alias="subject")], body: ModeIn
+    ) -> dict[str, Any]:
         return _kept_mode(body)
 
     @router.delete("/mode/{subject}")

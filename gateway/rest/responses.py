@@ -8,9 +8,12 @@ from domain.errors import FlexCoreError
 from gateway.json_shapes import outcome_json
 from gateway.problems import MEDIA_TYPE, problem, retry_after
 from gateway.rest.headers import etag, write_headers
+from gateway.rest.registry_form import RegistryError
 from gateway.services.read_models import Written
 from projections.page import Page
 from projections.values import dumps
+
+REGISTRY = "/registry/"
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -24,7 +27,11 @@ def problem_response(found: dict[str, Any], headers: dict[str, str] | None = Non
 
 
 def error_response(error: FlexCoreError, instance: str, trace_id: str) -> Response:
-    """An error of ours as its family demands."""
+    """An error of ours as its family demands, under /registry in the form that its clients know."""
+    if instance.startswith(REGISTRY):
+        answer = RegistryError(error.http_status, error.message).response()
+        answer.headers.update(retry_after(error))
+        return answer
     return problem_response(
         problem(error, instance=instance, trace_id=trace_id), retry_after(error)
     )

@@ -6,16 +6,25 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from domain.errors import Invalid
 from gateway.rest import shapes
+from gateway.rest.documented import LOG, READ
 from gateway.rest.headers import caller, etag, freshness
 from gateway.rest.responses import json_response
 from gateway.services.asked import Caller, Freshness
-from gateway.services.streams import AllEvents, Events, Everything, Piece, StreamService
-from streams.event_store import Place
+from gateway.services.streams import (
+    MAX_VERSION,
+    AllEvents,
+    Events,
+    Everything,
+    Piece,
+    StreamService,
+)
+from gateway.strict import Moment, bounded
+from streams.event_store import MAX_READ, Place
 from streams.positions import parse_position, position_text
 
 
@@ -27,10 +36,10 @@ class Slice(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    from_version: int = 1
-    to_version: int | None = None
-    at: AwareDatetime | None = None
-    limit: int = 100
+    from_version: Annotated[int, bounded(1, MAX_VERSION)] = 1
+    to_version: Annotated[int, bounded(1, MAX_VERSION)] | None = None
+    at: Moment | None = None
+    limit: Annotated[int, bounded(1, MAX_READ)] = 100
     cursor: str | None = None
 
     def piece(self) -> Piece:
@@ -44,10 +53,10 @@ class Selected(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    from_timestamp: AwareDatetime | None = None
+    from_timestamp: Moment | None = None
     context: str | None = None
     types: str = ""
-    limit: int = 100
+    limit: Annotated[int, bounded(1, MAX_READ)] = 100
     cursor: str | None = None
 
     def everything(self) -> Everything:
@@ -84,7 +93,7 @@ def streams_router(service: StreamService) -> APIRouter:
     """The routes over `service`."""
     router = APIRouter(prefix="/v1", tags=["streams"])
 
-    @router.get("/events", response_model=shapes.AllEvents)
+    @router.get("/events", response_model=shapes.AllEvents, responses=LOG)
     async def everything(
         query: Annotated[Selected, Query()], by: Annotated[Caller, Depends(caller)]
     ) -> Response:
@@ -95,7 +104,11 @@ def streams_router(service: StreamService) -> APIRouter:
         """
         return _all_response(await service.everything(by, query.everything()))
 
-    @router.get("/streams/{context}/{aggregate_id}/events", response_model=shapes.Events)
+    @router.get(
+        "/streams/{context}/{aggregate_id}/events",
+        response_model=shapes.Events,
+        responses=READ,
+    )
     async def events(
         context: str,
         aggregate_id: str,

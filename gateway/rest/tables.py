@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from gateway.rest import shapes
+from gateway.rest.documented import READ
 from gateway.rest.headers import caller
 from gateway.rest.responses import json_response
 from gateway.services.asked import Caller
@@ -21,7 +22,7 @@ def tables_router(service: TableService) -> APIRouter:
         """The tables, with the keys and partitions that one projector holds."""
         return json_response(await service.tables())
 
-    @router.get("/{table}/{key}", response_model=shapes.TableRow)
+    @router.get("/{table}/{key}", response_model=shapes.TableRow, responses=READ)
     async def row(table: str, key: str, by: Annotated[Caller, Depends(caller)]) -> Response:
         """The row of a key, such as an execution's, with the event that it includes."""
         return json_response(await service.row(by, table, key))

@@ -21,6 +21,7 @@ LOOK_LAST_S = 0.5
 """A run that makes events is looked at twenty times a second, one of an hour twice."""
 MAX_FOLLOWERS = 200
 """Each asks the owner up to twenty times a second."""
+MAX_VERSION = 2**62 - 1
 MAX_READERS = 4
 """Of all events at once: each is a consumer of its own."""
 READ_S = 5.0
@@ -111,7 +112,7 @@ class StreamService:
                 "aggregate.not_found", f"there is no context {context[:80]!r}; known: {known}"
             )
         versions = piece.from_version, 1 if piece.to_version is None else piece.to_version
-        if not (all(1 <= n < 2**62 for n in versions) and 1 <= piece.limit <= MAX_READ):
+        if not (all(1 <= n <= MAX_VERSION for n in versions) and 1 <= piece.limit <= MAX_READ):
             raise Invalid("query.invalid", f"versions start at 1, limit is 1 to {MAX_READ}")
         found = await self._store.read(
             context,

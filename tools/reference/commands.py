@@ -16,7 +16,8 @@ INTRO = f"""# Command line
 {ABOUT}
 
 In a clone the command is `./flexcore`, which also knows `test` (every test), `check` (format, lint, types, fast tests),
-`fuzz` (inputs that bring about anything undocumented) and `docs` (builds these pages; `docs --serve` shows them). `flexcore COMMAND --help` says what stands here.
+`fuzz` (inputs that bring about anything undocumented), `conformance` (a running api against its own OpenAPI document) and
+`docs` (builds these pages; `docs --serve` shows them). `flexcore COMMAND --help` says what stands here.
 
 - Data goes to stdout, messages to stderr. Colours only on a terminal, and never with `NO_COLOR` set.
 - A name of several words is written with `-`; `--wait 30` and `--wait=30` are the same. An option of yes or no also exists

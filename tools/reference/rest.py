@@ -20,7 +20,7 @@ The api serves this under its address, `http://127.0.0.1:8350` unless set otherw
   and answers 504 rather than something older.
 - `Prefer: wait=N` says how many seconds to wait: for the read model, or for a run's end.
 - **Errors** are `application/problem+json` (RFC 9457). `code` never changes its meaning; [Errors](errors.md) has a section for
-  each.
+  each. Below stand the statuses of each route; every one can also answer 408, 413, 422, 429 and 503.
 """
 TABLES = """## Table views
 
@@ -39,6 +39,7 @@ REGISTRY = """The schema registry as Confluent's clients read it; [Schemas and t
 an external one is configured, it shows what that one holds. It changes nothing. Errors have the form of that API:
 `{error_code, message}`.
 """
+ANYWHERE = ("408", "413", "422", "429", "503")
 SECTIONS = ("pipelines", "executions", "commands", "streams", "tables", "health", "registry")
 
 
@@ -123,11 +124,14 @@ def _body(operation: dict[str, Any]) -> Iterator[str]:
 
 
 def _answers(operation: dict[str, Any]) -> Iterator[str]:
-    for status, answer in sorted(operation["responses"].items()):
-        if status in ("422", "default"):
+    answers = operation["responses"]
+    errors = [s for s in sorted(answers) if s >= "400" and s not in ANYWHERE]
+    for status, answer in sorted(answers.items()):
+        if status in errors or status in ANYWHERE:
             continue
         shapes = [_type(one.get("schema", {})) for one in answer.get("content", {}).values()]
         said = "" if answer["description"] == "Successful Response" else f" {answer['description']}"
         shape = f" {' or '.join(dict.fromkeys(shapes))}" if any(shapes) else ""
         yield f"{status}{shape}{said and f' ({said.strip()})'}"
-    yield "a [problem](errors.md) otherwise"
+    if errors:
+        yield f"a problem with {', '.join(errors)}"
