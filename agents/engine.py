@@ -1,6 +1,7 @@
 """The engine: runs what is scheduled and tells the lane how it ended; its memory is the log's.
 
     events (committed, or found at a takeover) ──► due steps ──► plugin host ──► internal command
+                                               └─► due times of schedules ─────► internal command
 
 A step runs at least once: what was running when its worker died is delivered again, what has
 completed never is. Only a step that is about to start is delivered again, so that waiting in a
@@ -21,6 +22,7 @@ import orjson
 import structlog
 
 from agents.due import Deadline, Deadlines, DueStep, due_step, is_current
+from agents.schedules import Schedules, concerns_schedule
 from agents.variables import variables_of
 from domain.contexts import CONTEXTS
 from domain.execution.execution import EXECUTION
@@ -52,6 +54,7 @@ from streams.verdicts import InternalCommand, NewEvent
 log = structlog.get_logger("flexcore.engine")
 
 CONTEXT = "execution"
+SCHEDULED = "pipeline"
 MAX_MESSAGE = 4_000
 MAX_WAIT_S = 1.0
 OWN_TIMEOUT_S = 60.0
@@ -92,6 +95,7 @@ class Engine:
         self._runs: dict[str, Any] = {}
         self._due: list[DueStep] = []
         self._deadlines = Deadlines()
+        self._schedules = Schedules(index, codec, partitions)
         self._running: dict[str, DueStep] = {}
         self._ended = threading.Event()
 
@@ -104,7 +108,7 @@ class Engine:
 
     def on_events(self, events: Sequence[NewEvent]) -> None:
         """Events that were just committed."""
-        ours = [event for event in events if event.context == CONTEXT]
+        ours = [new for new in events if new.context == CONTEXT or concerns_schedule(new.event)]
         if ours:
             self._inbox.put(lambda: self._take(ours))
 
@@ -152,10 +156,14 @@ class Engine:
             self._start(heapq.heappop(self._due))
         for deadline in self._deadlines.over(now):
             self._expire(deadline)
+        if commands := self._schedules.due(now):
+            self._send(commands)
 
     def next_due(self) -> datetime | None:
-        """When there is something to do next: a step to start where there is room, a run to end."""
-        times = self._deadlines.first
+        """When there is something to do next: a step to start where there is room, a run to end, or
+        one that a schedule asks for.
+        """
+        times = self._deadlines.first + self._schedules.next
         if len(self._running) < self._in_flight:
             times += [one.at for one in self._due[:1]]
         return min(times, default=None)
@@ -163,6 +171,9 @@ class Engine:
     def _take(self, events: Sequence[NewEvent]) -> None:
         for new in events:
             event = new.event
+            if new.context == SCHEDULED:
+                self._schedules.look(new.aggregate_id, new.version)
+                continue
             self._fold(new.aggregate_id, event)
             if isinstance(event, PipelineStepScheduled):
                 step = Scheduled(event.attempt, event.delivery, event.due_at)
@@ -287,6 +298,7 @@ class Engine:
         # A run may also have ended in a commit that nobody told us of: its steps hold no place.
         self._runs = {run: self._runs[run] for run in active if run in self._runs}
         self._deadlines = Deadlines()
+        self._schedules.own(number for context, number in places if context == SCHEDULED)
         self._cancel(lambda due: due.execution_id not in self._runs)
         for execution_id in active:
             self._recover(execution_id)

@@ -25,8 +25,11 @@ from streams.lmdb_form import (
     DIGEST_BYTES,
     DISTRUST,
     LAST,
+    LONGEST_ID,
+    NAME_HEAD,
     event_place,
     identity_digest,
+    name_in,
     named,
     pack,
     pack_answer,
@@ -202,6 +205,28 @@ class Environment:
     def active(self) -> list[str]:
         def read(txn: "Txn") -> list[str]:
             return [value.decode() for _, value in txn.cursor(self._active)]
+
+        return self._view(read)
+
+    def aggregates(self, context: str) -> list[str]:
+        """The aggregates of a context that have events, but for ids longer than a door lets in."""
+
+        start = f"{context}/".encode()
+
+        def read(txn: "Txn") -> list[str]:
+            cursor, found = txn.cursor(self._events), []
+            # Names stand by their lengths, so those of a context are together in each of them.
+            here = cursor.set_range(NAME_HEAD.pack(len(start)))
+            while here:
+                name = name_in(cursor.key())
+                if name.startswith(start):
+                    found.append(name[len(start) :])
+                    # Behind the last of its versions; nothing of all between is looked at.
+                    here = cursor.set_range(NAME_HEAD.pack(len(name)) + name + LAST)
+                else:
+                    length = len(name) if name < start else len(name) + 1
+                    here = cursor.set_range(NAME_HEAD.pack(length) + start)
+            return [name.decode() for name in found if len(name) < LONGEST_ID]
 
         return self._view(read)
 

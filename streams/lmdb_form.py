@@ -11,6 +11,7 @@ shapes     number                       → header names, as many events have th
 A name is `context/aggregate id`; numbers in keys are big endian, so that order is theirs.
 """
 
+import struct
 import zlib
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -33,6 +34,9 @@ LAST = b"\xff" * VERSION_BYTES
 _CRC_BYTES = 4
 _LONGEST_NAME = 400
 """LMDB's keys have at most 511 bytes; a longer name, which no door lets in, ends in its digest."""
+LONGEST_ID = 256
+"""No door lets in a longer one, and the name of one that is much longer cannot be read back."""
+NAME_HEAD = struct.Struct(">H")
 
 
 def pack(value: Any) -> bytes:
@@ -45,7 +49,13 @@ def named(name: str) -> bytes:
     if len(found) > _LONGEST_NAME:
         digest = blake2b(found, digest_size=DIGEST_BYTES).digest()
         found = found[: _LONGEST_NAME - DIGEST_BYTES] + digest
-    return len(found).to_bytes(2) + found
+    return NAME_HEAD.pack(len(found)) + found
+
+
+def name_in(key: bytes) -> bytes:
+    """The name that a key begins with."""
+    (length,) = NAME_HEAD.unpack_from(key)
+    return key[NAME_HEAD.size : NAME_HEAD.size + length]
 
 
 def stream_prefix(context: str, aggregate_id: str) -> bytes:

@@ -151,6 +151,14 @@ class LmdbPartition:
             found.update(pending.active.copy())
         return sorted(aggregate_id for aggregate_id, active in found.items() if active)
 
+    def aggregates(self, context: str) -> list[str]:
+        held = self._held
+        found = dict.fromkeys(self._environment.aggregates(context))
+        for pending in held:
+            # A copy, as it may not be walked while it fills up.
+            found.update((i, None) for c, i in pending.last.copy() if c == context)
+        return list(found)
+
     def _found(self, identity: Identity) -> tuple[int, Answer | int] | None:
         for pending in self._held:
             found = pending.answers.get(identity)

@@ -178,6 +178,9 @@ class LmdbStreamIndex:
     def active(self, partition: int) -> Sequence[str]:
         return self._partitions[partition].active()
 
+    def aggregates(self, context: str, partition: int) -> Sequence[str]:
+        return self._partitions[partition].aggregates(context)
+
     def _of(self, aggregate_id: str) -> LmdbPartition:
         return self._partitions[partition_of(aggregate_id, len(self._partitions))]
 

@@ -105,6 +105,13 @@ class MemoryStreamIndex:
         with self._lock:
             return sorted(self._active.get(partition, ()))
 
+    def aggregates(self, context: str, partition: int) -> Sequence[str]:
+        with self._lock:
+            streams = self._streams.items()
+            return [
+                i for (c, i), found in streams if c == context and found[0].partition == partition
+            ]
+
     def expire(self, now_ms: int) -> None:
         # By the hour: they were read partition by partition, so their order says nothing.
         with self._lock:

@@ -116,6 +116,10 @@ class StreamIndex(Protocol):
         """The executions of a partition whose last event is no end."""
         ...
 
+    def aggregates(self, context: str, partition: int) -> Sequence[str]:
+        """The aggregates of a context that have events in a partition, in no order."""
+        ...
+
     def expire(self, now_ms: int) -> None:
         """Forget answers that are older than the window; each may be known for an hour longer."""
         ...

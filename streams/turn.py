@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from domain.pipeline.pipeline import PipelineScheduleFired
 from schemas.codec import Codec
 from streams.answers import Answer, answer_of, outcome_headers, outcome_value
 from streams.appends import Append
 from streams.records import EventRecord, Headers, Identity, header_map
+from streams.scheduled_runs import asking_for
 from streams.stream_index import OUTCOMES
 from streams.topics import MIB, Topics, partition_of
 from streams.verdicts import (
@@ -203,6 +205,16 @@ class Turn:
         self.last[place] = event.key
         write = Write(topic, event.partition, event.key, event.value, event.headers, place)
         self._write(write, EVENT_HEADER_BYTES)
+        if isinstance(event.event, PipelineScheduleFired):
+            self._start_run(event, event.event)
+
+    def _start_run(self, event: NewEvent, fired: PipelineScheduleFired) -> None:
+        # In this very transaction, so that neither is there without the other. An event that is
+        # written again brings the same command again, which takes effect once.
+        value, headers = asking_for(fired, header_map(event.headers), self.codec)
+        partition = partition_of(fired.execution_id, self.partitions)
+        key = fired.execution_id.encode()
+        self._write(Write(self.topics.commands("execution"), partition, key, value, headers))
 
     def _outcome(self, answer: Answer) -> None:
         partition = partition_of(answer.identity.aggregate_id, self.partitions)

@@ -139,6 +139,41 @@ class StreamIndexContract(ABC):
         index.append(odd)
         assert list(index.events("pipeline", "a")) == odd
 
+    # ── aggregates ───────────────────────────────────────────────────────────────────────
+
+    def test_the_aggregates_of_a_context_are_listed_by_partition(self, index: StreamIndex) -> None:
+        assert list(index.aggregates("pipeline", 0)) == []
+        names = ["a", "b", "zz", "a-long-name", "pipeline", *RUNS]
+        for name in names:
+            index.append([event(1, name), event(2, name)])
+            if isinstance(index, LmdbStreamIndex) and name == "a-long-name":
+                index.advance("pipeline", home(name), 1)
+                index.flush()
+        for name in ("c", "run", *RUNS[:5]):
+            index.append([run(version, name) for version in range(1, 40)])
+        for number in range(PARTITIONS):
+            here = [name for name in names if home(name) == number]
+            assert sorted(index.aggregates("pipeline", number)) == sorted(here)
+            runs = [name for name in ("c", "run", *RUNS[:5]) if home(name) == number]
+            assert sorted(index.aggregates("execution", number)) == sorted(runs)
+        assert list(index.aggregates("other", 0)) == []
+
+    def test_aggregates_that_were_written_to_the_disk_are_listed(self, index: StreamIndex) -> None:
+        names = [f"{'p' * length}{number}" for length in (0, 1, 7, 62) for number in (1, 2)]
+        for name in names:
+            index.append([event(version, name) for version in range(1, 20)])
+            index.append([run(1, f"{name}-run")])
+        for context, number in (
+            (c, n) for c in ("pipeline", "execution") for n in range(PARTITIONS)
+        ):
+            index.advance(context, number, 1_000)
+        if isinstance(index, LmdbStreamIndex):
+            index.flush()
+        found = [
+            name for number in range(PARTITIONS) for name in index.aggregates("pipeline", number)
+        ]
+        assert sorted(found) == sorted(names)
+
     # ── later copies ─────────────────────────────────────────────────────────────────────
 
     @pytest.mark.parametrize("version", [1, 2])

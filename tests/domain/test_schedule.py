@@ -194,8 +194,8 @@ def hours(*of: int) -> tuple[datetime, ...]:
 
 def test_a_time_is_due_from_its_moment_on_and_once() -> None:
     assert due(HOURLY, NOON, NOON + timedelta(minutes=59)) == Due((), 0)
-    assert due(HOURLY, NOON, *hours(1)) == Due(hours(1), 0)
-    assert due(HOURLY, *hours(1), NOON + timedelta(minutes=61)) == Due((), 0)
+    assert due(HOURLY, NOON, hours(1)[0]) == Due(hours(1), 0)
+    assert due(HOURLY, hours(1)[0], NOON + timedelta(minutes=61)) == Due((), 0)
 
 
 def test_of_times_that_passed_the_latest_runs() -> None:
