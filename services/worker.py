@@ -25,7 +25,6 @@ from agents.handler_host import HandlerHost
 from agents.pages import add_pages
 from domain.errors import FlexCoreError, Invalid
 from gateway import settings as configuration
-from gateway.json_shapes import event_json
 from gateway.settings import Settings
 from observability import logs
 from observability import worker_metrics as metrics
@@ -33,7 +32,7 @@ from plugins.host import PluginHost
 from plugins.templates import expression_problems
 from services.embedded import ports
 from services.slots import slot
-from services.worker_handlers import handlers_of
+from services.worker_handlers import handlers_of, shown
 from services.worker_index import open_index
 from services.worker_plugins import plugin_settings
 from streams import topics_admin
@@ -168,7 +167,7 @@ class Worker:
             session_timeout_s=settings.worker.session_timeout_s,
             client_id=self.writer_id,
         )
-        self.handlers = HandlerHost(handlers, events, event_json)
+        self.handlers = HandlerHost(handlers, events, shown)
         self.ready = False
         self._ending = threading.Event()
 
