@@ -24,6 +24,7 @@ PIPELINE = View(
         "STATUS": "status",
         "REVISION": "revision",
         "NAME": "name",
+        "NEXT RUN": "next_run_at",
         "UPDATED": "updated_at",
     },
     parts={"steps": {"STEP": "id", "USES": "uses", "NEEDS": "needs", "WITH": "with"}},
@@ -31,21 +32,19 @@ PIPELINE = View(
 PROBLEM = View(name="what", columns={"LINE": "line", "COLUMN": "column", "WHAT": "what"})
 SCHEMA = View(name="title", columns={})
 File = Annotated[
-    str, Parameter(name=["--file", "-f"], help="pipeline file, YAML or JSON; - = stdin")
+    str,
+    Parameter(
+        name=["--file", "-f"],
+        help="pipeline file, YAML or JSON; - = stdin; with or without -f before it",
+    ),
 ]
 
 app = App(name="pipeline", help="Make pipelines and run them.", help_format="plaintext")
 
 
 @app.command
-def validate(file: str, *, shown: Shown = SHOWN) -> int:
-    """Say everything that is wrong with a pipeline file, with its lines; exit code 7 where anything is.
-
-    Parameters
-    ----------
-    file
-        pipeline file, YAML or JSON; - = stdin
-    """
+def validate(file: File, *, shown: Shown = SHOWN) -> int:
+    """Say everything that is wrong with a pipeline file, with its lines; exit code 7 where anything is."""
     from gateway.pipeline_problems import problems_of
     from plugins.builtin import BUILTIN
 
@@ -65,7 +64,7 @@ def schema() -> None:
 
 
 @app.command
-def create(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None:
+def create(file: File, *, common: Common = COMMON, write: Write = WRITE) -> None:
     """Create a pipeline from a file."""
     body = read_file(file)
     with connected(places.api_url(common)) as client:
@@ -77,7 +76,7 @@ def create(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None
 
 
 @app.command
-def revise(*, file: File, common: Common = COMMON, write: Write = WRITE) -> None:
+def revise(file: File, *, common: Common = COMMON, write: Write = WRITE) -> None:
     """Give the pipeline of a file the definition that the file has now."""
     body = read_file(file)
     with connected(places.api_url(common)) as client:

@@ -87,6 +87,16 @@ def test_a_file_that_is_wrong_is_7_and_every_line_of_it_is_named(
     assert f"cause: {path}:6:3: step 'A': needs 'b', which is no step" in created.err
 
 
+def test_a_file_is_named_with_f_or_without(flexcore: Served) -> None:
+    file = str(ROOT / "examples" / "seattle.yaml")
+    created = flexcore.run("pipeline", "create", file, "-o", "name")
+    revised = flexcore.run("pipeline", "revise", "-f", file, "-o", "name")
+    looked_at = flexcore.run_bare("pipeline", "validate", "-f", file)
+
+    assert (created.out, revised.out) == ("seattle\n", "seattle\n")
+    assert (looked_at.code, looked_at.out) == (0, "")
+
+
 def test_a_file_that_is_sound_is_0_without_a_stack(flexcore: Served) -> None:
     ran = flexcore.run_bare("pipeline", "validate", str(ROOT / "examples" / "seattle.yaml"))
 

@@ -72,6 +72,17 @@ def test_times_of_day_stay_the_text_they_are() -> None:
     assert plain_data(b"a: 1" + b":1" * 400_000)["a"].startswith("1:1:")
 
 
+def test_an_exponent_needs_neither_point_nor_sign_as_in_json() -> None:
+    assert plain_data(b"a: 1e-1\nb: 2.5e3\nc: .5e1\nd: 1e\ne: e1\nf: 09") == {
+        "a": 0.1,
+        "b": 2_500.0,
+        "c": 5.0,
+        "d": "1e",
+        "e": "e1",
+        "f": "09",
+    }
+
+
 def test_merged_mappings_save_typing() -> None:
     assert plain_data(b"a: &r {x: 1, y: 2}\nb: {<<: *r, y: 3}")["b"] == {"x": 1, "y": 3}
 
