@@ -9,11 +9,41 @@ import structlog
 
 QUIET = ("aiokafka", "faust", "mode", "asyncio", "kafka", "httpx2", "httpcore2", "uvicorn.access")
 """Libraries that write a record per event, or thousands a minute while the broker is away."""
-REPEAT_AFTER_S = 10.0
+REPEAT_AFTER_S = 60.0
+"""An outage lasts minutes: with a broker away three libraries would tell of it 50 times in each."""
+
+
+class Outage:
+    """Tells of something that is away: at once, then once a minute, and when it is back.
+
+    Held by whoever tries again and again; `event` is the name under which it is logged.
+    """
+
+    def __init__(self, log: Any, event: str) -> None:
+        self._log = log
+        self._event = event
+        self._since: float | None = None
+        self._told = 0.0
+
+    def goes_on(self, **fields: object) -> None:
+        """Another attempt has failed."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        elif now - self._told < REPEAT_AFTER_S:
+            return
+        self._told = now
+        self._log.warning(self._event, for_s=round(now - self._since), **fields)
+
+    def is_over(self) -> None:
+        """An attempt has succeeded; may be called again."""
+        if self._since is not None:
+            self._log.info(f"{self._event}_no_more", for_s=round(time.monotonic() - self._since))
+            self._since = None
 
 
 class _Repeats(logging.Filter):
-    """Lets the same library message through once in ten seconds."""
+    """Lets the same library message through once a minute."""
 
     def __init__(self) -> None:
         super().__init__()

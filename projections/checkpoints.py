@@ -13,6 +13,7 @@ import psycopg
 import structlog
 
 from domain.errors import Unknown
+from observability.logs import Outage
 from projections.handlers import PROJECTIONS
 from streams.positions import Position, position_text
 
@@ -48,6 +49,7 @@ class Checkpoints:
         self._known: dict[Place, int] = {}
         self._waiters: set[_Waiter] = set()
         self._task: asyncio.Task[None] | None = None
+        self._away = Outage(log, "database_away")
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._listen(), name="checkpoints")
@@ -98,7 +100,7 @@ class Checkpoints:
             try:
                 await self._follow()
             except psycopg.Error as error:
-                log.warning("checkpoints_unheard", what=str(error).strip())
+                self._away.goes_on(what=str(error).strip())
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
@@ -107,6 +109,7 @@ class Checkpoints:
         )
         async with await connecting as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
+            self._away.is_over()
             while True:
                 self._learn(await _read(connection))
                 # Until a notification says too little, or for a while: the table is the truth.

@@ -65,6 +65,7 @@ class Projector:
         self.metrics = Metrics()
         self.assigned = False
         self.recovered = False
+        self.leaving = False
         self._on_fatal = on_fatal
         self._changelog = Changelog(connection, topics, self._lost)
         self.sink = Sink(database_url, self._flush, self._written)
@@ -109,7 +110,11 @@ class Projector:
     @property
     def ready(self) -> dict[str, bool]:
         """What has to hold before this process counts as ready."""
-        return {"assignment": self.assigned, "database": self.sink.connected}
+        return {
+            "assignment": self.assigned,
+            "database": self.sink.connected,
+            "staying": not self.leaving,
+        }
 
     # ── building ─────────────────────────────────────────────────────────────────────────
 

@@ -28,15 +28,19 @@ def upgrade(url: str) -> str | None:
     return before
 
 
-def check(url: str) -> None:
-    """Raises Unavailable (`database.not_migrated`) where a migration is missing, and psycopg.Error."""
+def check(url: str) -> str:
+    """The newest migration that the database has: ours, or one of a later release.
+
+    Raises Unavailable (`database.not_migrated`) where one is missing, and psycopg.Error.
+    """
     found = current(url)
-    if _lacks_some(found):
+    if found is None or _lacks_some(found):
         raise Unavailable(
             "database.not_migrated",
             f"the database has migration {found or 'none'}; {NEWEST} is required; "
             "run `flexcore database migrate`",
         )
+    return found
 
 
 def current(url: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from observability.logs import Outage
 from projections.checkpoints import CHANNEL, Place, notification
 from projections.folding import Entry, Folded
 from projections.projection import Projection
@@ -56,6 +57,7 @@ class Sink:
         self._on_written = on_written
         self._queue: asyncio.Queue[Job] = asyncio.Queue(MAX_QUEUED)
         self.connected = False
+        self._away = Outage(log, "database_away")
 
     async def put(self, job: Job) -> None:
         """Hand over a batch; waits while too many are queued."""
@@ -78,13 +80,14 @@ class Sink:
             try:
                 async with await self._connect() as connection:
                     self.connected, pause_s = True, FIRST_RETRY_S
+                    self._away.is_over()
                     while True:
                         waiting = waiting or await self._next(connection)
                         await self._store(connection, waiting)
                         waiting = []
             except psycopg.OperationalError as error:
                 self.connected = False
-                log.warning("database_away", retry_in_s=pause_s, what=str(error).strip())
+                self._away.goes_on(what=str(error).strip())
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_RETRY_S)
 
@@ -100,7 +103,7 @@ class Sink:
                     )
                     return {(name, ctx, part): at for name, ctx, part, at in await rows.fetchall()}
             except psycopg.OperationalError as error:
-                log.warning("database_away", retry_in_s=pause_s, what=str(error).strip())
+                self._away.goes_on(what=str(error).strip())
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_RETRY_S)
 

@@ -1,13 +1,13 @@
 """The api process: settings → checked topics → buses → REST, until told to end.
 
-exit 0 on SIGTERM or SIGINT · 71 answers can no longer be read, restart me
+exit 0 on SIGTERM or SIGINT · 70 did not end in time · 71 answers can no longer be read, restart me
 """
 
 import asyncio
 import os
 import signal
 import socket
-import sys
+import threading
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -17,8 +17,7 @@ import uvicorn
 import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from domain.errors import FlexCoreError, Invalid, Unavailable
-from gateway import settings as configuration
+from domain.errors import Unavailable
 from gateway.rest.admission import MAX_HEADER_BYTES, Limits
 from gateway.rest.app import Deps, create_app
 from gateway.rest.health import Check
@@ -26,13 +25,13 @@ from gateway.rest.patience import PatientProtocol
 from gateway.services.read_models import ReadModelAt
 from gateway.services.tables import TableService
 from gateway.settings import Settings
-from observability import logs
 from projections import handlers as projections
 from projections.checkpoints import Checkpoints
 from services import endpoints
+from services.starting import database_address, listen, needed, serve
 from streams import topics_admin
 from streams.connection import Connection
-from streams.exit_codes import EXIT_INTERNAL
+from streams.exit_codes import EXIT_INTERNAL, EXIT_STUCK
 from streams.kafka_command_bus import KafkaCommandBus
 from streams.query_bus import Handler, QueryBus
 from streams.registry import Registry, load_registry
@@ -43,6 +42,9 @@ log = structlog.get_logger("flexcore.api")
 
 STOP_S = 5
 """Requests under way get this long; one that waits for a run's end is cut off then."""
+GIVE_UP_S = 20.0
+"""Compose and Kubernetes kill what has not ended after 30 s."""
+BACKLOG = 2_048
 POOL_SIZE = 10
 POOL_WAIT_S = 5.0
 DATABASE_CHECK_S = 1.0
@@ -50,34 +52,25 @@ DATABASE_CHECK_S = 1.0
 
 def main() -> None:
     """Run the api; ends the process."""
-    logs.configure("api")
-    try:
-        settings = configuration.read()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_run(settings))
-    except FlexCoreError as error:
-        log.error("cannot_start", code=error.code, what=error.message)  # noqa: TRY400 - says it all
-        code = error.exit_code
-    # librdkafka's threads must not hold the process.
-    sys.stderr.flush()
-    os._exit(code)
+    serve("api", _runs)
+
+
+def _runs(settings: Settings) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings))
 
 
 async def _run(settings: Settings) -> int:
-    if settings.kafka.bootstrap is None or settings.database.url is None:
-        raise Invalid(
-            "settings.invalid",
-            "an api needs FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL; "
-            "`flexcore dev` starts one with both",
-        )
-    connection = Connection(settings.kafka.bootstrap, settings.kafka.security())
+    bootstrap, database_url = needed(settings, "api"), database_address(settings, "api")
+    connection = Connection(bootstrap, settings.kafka.security())
     topics = Topics(settings.kafka.prefix)
-    listening = _listen(settings)
+    # Taken before anything is started.
+    host, port = settings.api.host, settings.api.port
+    listening = listen(host, port, "FLEXCORE__API__PORT", backlog=BACKLOG)
     partitions, registry = await asyncio.to_thread(_checked, connection, topics, settings)
     codec = registry.codec()
     bus = KafkaCommandBus(connection, topics, codec, partitions=partitions)
     events = WorkerEventStore(connection, topics, partitions=partitions)
-    database_url = settings.database.url.get_secret_value()
     pool = _pool(database_url)
     async with AsyncExitStack() as running:
         checkpoints = await running.enter_async_context(Checkpoints(database_url))
@@ -158,20 +151,6 @@ async def _check_database(pool: AsyncConnectionPool) -> None:
 # ── the server ───────────────────────────────────────────────────────────────────────────
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The socket, taken before anything is started. Raises Unavailable where it is in use."""
-    host, port = settings.api.host, settings.api.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2_048)
-    except OSError as error:
-        raise Unavailable(
-            "stack.failed",
-            f"cannot listen on {host}:{port} ({error.strerror}); "
-            "stop what uses it, or set FLEXCORE__API__PORT",
-        ) from error
-
-
 def _config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -187,10 +166,14 @@ def _config(app: object) -> uvicorn.Config:
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT; a second one ends the process now."""
 
     def end(*_: object) -> None:
+        if server.should_exit:
+            log.warning("told_twice_to_end")
+            os._exit(0)
         server.should_exit = True
+        threading.Timer(GIVE_UP_S, os._exit, (EXIT_STUCK,)).start()
 
     # uvicorn raises the signal again when it has stopped; to be told to end is no failure.
     for name in (signal.SIGTERM, signal.SIGINT):

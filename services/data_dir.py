@@ -1,6 +1,7 @@
 """The data folder of one stack: locked by whoever runs it, for as long as that process lives."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from domain.errors import Unavailable
 from services.embedded.errors import failed
 
 _LOCK = "stack.lock"
@@ -18,13 +20,53 @@ _POLL_S = 0.05
 # Whoever asks for the holder has the lock for an instant; that must not look like another stack.
 _LOOK_S = 0.5
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_WRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
+)
+
+
+def not_written(error: OSError, data_dir: Path) -> Unavailable | None:
+    """The error for people where the system lets nobody write there; `None` for anything else."""
+    place = error.filename or data_dir
+    if error.errno in _NO_ROOM:
+        return failed(
+            f"{place} cannot be written",
+            cause="its disk is full",
+            fix="free some space, or choose another folder (--data-dir, FLEXCORE__DATA_DIR)",
+        )
+    if error.errno in _NOT_WRITABLE and error.filename:
+        return failed(
+            f"{place} cannot be written",
+            cause=os.strerror(error.errno),
+            fix="make it writable, or choose another folder (--data-dir, FLEXCORE__DATA_DIR)",
+        )
+    return None
+
+
+@contextmanager
+def told_where_unwritable(data_dir: Path) -> Iterator[None]:
+    """Raises Unavailable (`stack.failed`) where writing below the data folder fails."""
+    try:
+        yield
+    except OSError as error:
+        known = not_written(error, data_dir)
+        if known is None:
+            raise
+        raise known from error
+
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Hold the folder; raises `Unavailable` (`stack.failed`) when another stack holds it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    # Opened without truncating: the pid inside may be another stack's.
-    with os.fdopen(os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644), "r+") as lock:
+    """Hold the folder; raises `Unavailable` (`stack.failed`) when another stack holds it.
+
+    So it does where the folder cannot be written.
+    """
+    with told_where_unwritable(data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        # Opened without truncating: the pid inside may be another stack's.
+        opened = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(opened, "r+") as lock:
         if not _taken(lock):
             raise failed(
                 f"no second stack can run on {data_dir}",
@@ -54,7 +96,7 @@ def holder(data_dir: Path) -> int | None:
     """The pid of the process that holds the folder, None where nobody does."""
     try:
         lock = (data_dir / _LOCK).open("r+")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     with lock:
         try:

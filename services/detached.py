@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from domain.errors import FlexCoreError, error_of
 from gateway.settings import Settings, read
+from services.data_dir import told_where_unwritable
 from services.dev import read_endpoints, start_stack
 from services.embedded.errors import failed
 from services.endpoints import Endpoints
@@ -31,11 +32,14 @@ def start_detached(settings: Settings, *, data_dir: Path, on_progress: OnProgres
     """
     data_dir = data_dir.absolute()
     log = data_dir / "logs" / "stack.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
+    with told_where_unwritable(data_dir):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        errors = log.open("ab")
+        environment = of_children(settings, data_dir / "secrets")
+    with errors:
         child = subprocess.Popen(
             [sys.executable, "-m", "services.detached", str(data_dir)],
-            env=of_children(settings, data_dir / "secrets"),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -7,6 +7,7 @@ Kafka ∥ PostgreSQL ─► topics ∥ migrations ─► worker ∥ projector �
 import gc
 import importlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ log = logging.getLogger("flexcore.stack")
 
 Prepare = Callable[[Settings], None]
 
+INTERRUPTED = 130
+
 
 class Stack:
     """A running stack; leaving the context ends it. Made by `start_stack`."""
@@ -50,22 +53,26 @@ class Stack:
         """Start everything; whatever goes wrong, nothing is left running."""
         try:
             self._resources.enter_context(folder.locked(self._data_dir))
-            endpoints_file.remove(self._data_dir)
-            self._resources.callback(endpoints_file.remove, self._data_dir)
-            self._resources.callback(self._servers.stop)
-            self._prestart_roles()
-            preload("projections.migrate", "streams.topics_admin")
-            self._settings = self._servers.start(on_progress)
-            on_progress(Progress("preparing topics and tables"))
-            prepare(self._settings)
-            on_progress(Progress("starting worker, projector and api"))
-            self._resources.callback(self._stop_roles)
-            self._start_roles()
+            with folder.told_where_unwritable(self._data_dir):
+                self._start(on_progress, prepare)
         except BaseException:
             self._resources.close()
             raise
         self._published = True
         self._publish()
+
+    def _start(self, on_progress: OnProgress, prepare: Prepare) -> None:
+        endpoints_file.remove(self._data_dir)
+        self._resources.callback(endpoints_file.remove, self._data_dir)
+        self._resources.callback(self._servers.stop)
+        self._prestart_roles()
+        preload("projections.migrate", "streams.topics_admin")
+        self._settings = self._servers.start(on_progress)
+        on_progress(Progress("preparing topics and tables"))
+        prepare(self._settings)
+        on_progress(Progress("starting worker, projector and api"))
+        self._resources.callback(self._stop_roles)
+        self._start_roles()
 
     @property
     def settings(self) -> Settings:
@@ -90,15 +97,20 @@ class Stack:
         )
 
     def wait(self) -> None:
-        """Return when this process gets SIGINT or SIGTERM; only for the main thread."""
+        """Return when this process gets SIGINT or SIGTERM; only for the main thread.
+
+        A second one ends it now (exit code 130); its supervisors then end all children.
+        """
         told = threading.Event()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, lambda *_: told.set()) for number in signals]
-        try:
-            told.wait()
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
+
+        def end(*_: object) -> None:
+            if told.is_set():
+                os._exit(INTERRUPTED)
+            told.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        told.wait()
 
     def stop(self) -> None:
         """End the services, then the servers; may be called again."""

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,13 +16,13 @@ import psycopg
 import structlog
 from faust.contrib.asgi import faust_app_running
 
-from domain.errors import FlexCoreError, Invalid
-from gateway import settings as configuration
 from gateway.settings import Settings
-from observability import logs
 from projections import migrate
 from projections.host import INTERNAL, Projector
 from projections.views import add_pages
+from services.embedded import ports
+from services.embedded.errors import failed
+from services.starting import database_address, listen, needed, serve, turned_away
 from streams import topics_admin
 from streams.connection import Connection
 from streams.registry import load_registry
@@ -40,16 +39,13 @@ STUCK = 70
 
 def main() -> None:
     """Run the projector; ends the process."""
-    logs.configure("projector")
+    serve("projector", _runs)
+
+
+def _runs(settings: Settings) -> int:
     for named_after_our_modules in ("streams.faust_host", "projections.store"):
         logging.getLogger(named_after_our_modules).setLevel(logging.WARNING)
-    try:
-        settings = configuration.read()
-        code = asyncio.run(_run(settings))
-    except FlexCoreError as error:
-        log.error("projector_refuses", code=error.code, what=error.message)  # noqa: TRY400  (no bug)
-        code = error.exit_code
-    sys.exit(code)
+    return asyncio.run(_run(settings))
 
 
 async def _run(settings: Settings) -> int:
@@ -61,8 +57,10 @@ async def _run(settings: Settings) -> int:
             # Nothing after the failure was acknowledged, and a stop might acknowledge or hang.
             log.critical("projector_ends", code=code, why=why)
             os._exit(code)
-        if not ended.done():
-            ended.set_result(code)
+        if ended.done():
+            log.warning("told_twice_to_end")
+            os._exit(code)
+        ended.set_result(code)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, end, 0, "asked to")
@@ -79,6 +77,7 @@ async def _run(settings: Settings) -> int:
             asyncio.create_task(_watch(projector, end)),
         ]
         code = await ended
+        projector.leaving = True
         threading.Timer(STOP_S, os._exit, (code,)).start()
         await projector.drained()
         for task in beside:
@@ -88,17 +87,15 @@ async def _run(settings: Settings) -> int:
 
 def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
     """Check the topics and put the projector together; blocks while the broker starts."""
-    kafka = settings.kafka
-    if kafka.bootstrap is None or settings.database.url is None:
-        raise Invalid(
-            "settings.invalid",
-            "a projector needs FLEXCORE__KAFKA__BOOTSTRAP and FLEXCORE__DATABASE__URL; "
-            "`flexcore dev` starts one with both",
-        )
-    connection = Connection(kafka.bootstrap, kafka.security())
-    topics = Topics(kafka.prefix)
+    bootstrap = needed(settings, "projector")
+    database_url = database_address(settings, "projector")
+    pages = settings.projector
+    port = pages.web_port or ports.pick()
+    listen(pages.web_host, port, "FLEXCORE__PROJECTOR__WEB_PORT").close()
+    connection = Connection(bootstrap, settings.kafka.security())
+    topics = Topics(settings.kafka.prefix)
     partitions = topics_admin.verify(connection, topics)
-    _check_tables(settings.database.url.get_secret_value())
+    _check_tables(database_url)
     data_dir = settings.data_dir / "projector"
     data_dir.mkdir(parents=True, exist_ok=True)
     return Projector(
@@ -106,21 +103,31 @@ def _build(settings: Settings, end: Callable[[int, str], None]) -> Projector:
         topics=topics,
         codec=load_registry(connection, topics, settings.registry.url).codec(),
         partitions=partitions,
-        database_url=settings.database.url.get_secret_value(),
+        database_url=database_url,
         data_dir=str(data_dir),
-        host=settings.projector.reached_at,
-        bind=settings.projector.web_host,
-        port=settings.projector.web_port,
+        host=pages.reached_at,
+        bind=pages.web_host,
+        port=port,
         on_fatal=end,
     )
 
 
 def _check_tables(url: str) -> None:
-    """Raises Unavailable where they are missing; a database that is away is waited for later."""
+    """Raises Unavailable where they are missing, or we are turned away; what is away is waited for."""
     try:
-        migrate.check(url)
+        newest = migrate.check(url)
     except psycopg.OperationalError as error:
-        log.warning("database_away", why=str(error).partition("\n")[0])
+        said = str(error).strip()
+        if turned_away(said):
+            raise failed(
+                "PostgreSQL turns the projector away",
+                cause=said.partition("FATAL:")[2].strip().partition("\n")[0],
+                fix="correct FLEXCORE__DATABASE__URL",
+            ) from error
+        log.warning("database_away", what=said.partition("\n")[0])
+        return
+    if newest > migrate.NEWEST:
+        log.warning("database_newer", has=newest, ours=migrate.NEWEST)
 
 
 async def _watch(projector: Projector, end: Callable[[int, str], None]) -> None:

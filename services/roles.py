@@ -134,10 +134,23 @@ class RoleStarter:
 
     def _error(self, cause: str) -> Exception:
         said = process.tail(self.log_file, lines=1)
+        if told := refusal_of(said):
+            return failed(f"the {self.role.name} did not start", cause=told[0], fix=told[1])
         cause = f"{cause} ({said})" if said else cause
         return failed(
             f"the {self.role.name} did not start", cause=cause, fix=f"look into {self.log_file}"
         )
+
+
+def refusal_of(line: str) -> tuple[str, str] | None:
+    """Cause and fix that a service has logged as its last word; `None` where it was another one."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or told.get("event") != "cannot_start":
+        return None
+    return ": ".join(part for part in (told["what"], told["cause"]) if part), told["fix"]
 
 
 def answers_ready(url: str, *, timeout_s: float = 2.0) -> bool:

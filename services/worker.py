@@ -23,15 +23,13 @@ from agents.engine import Engine
 from agents.handler_group import Source
 from agents.handler_host import HandlerHost
 from agents.pages import add_pages
-from domain.errors import FlexCoreError, Invalid
-from gateway import settings as configuration
 from gateway.settings import Settings
-from observability import logs
 from observability import worker_metrics as metrics
 from plugins.host import PluginHost
 from plugins.templates import expression_problems
 from services.embedded import ports
 from services.slots import slot
+from services.starting import listen, needed, serve
 from services.worker_handlers import handlers_of, shown
 from services.worker_index import open_index
 from services.worker_plugins import plugin_settings
@@ -67,39 +65,30 @@ STEPS_PER_CHILD = 4
 
 def main() -> None:
     """Run a worker; ends the process."""
-    logs.configure("worker")
+    serve("worker", _runs)
+
+
+def _runs(settings: Settings) -> int:
     # Lane, tailer and Faust's two loops share the GIL; 5 ms a turn would be most of a commit.
     sys.setswitchinterval(0.0005)
     # Records live for milliseconds and make no cycles; looking for some is 5 % of the lane's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    try:
-        settings = configuration.read()
-        with slot(settings.data_dir, settings.worker.slot) as number:
-            code = Worker(settings, number).run()
-    except FlexCoreError as error:
-        log.error("cannot_start", code=error.code, what=error.message)  # noqa: TRY400 - says it all
-        code = error.exit_code
-    # Threads of librdkafka and of the plugin host must not hold the process.
-    sys.stderr.flush()
-    os._exit(code)
+    with slot(settings.data_dir, settings.worker.slot) as number:
+        return Worker(settings, number).run()
 
 
 class Worker:
     """Everything a worker is made of; adapters are chosen here and nowhere else."""
 
     def __init__(self, settings: Settings, slot_number: int) -> None:
-        kafka = settings.kafka
-        if kafka.bootstrap is None:
-            raise Invalid(
-                "settings.invalid",
-                "a worker needs FLEXCORE__KAFKA__BOOTSTRAP; `flexcore dev` starts one with it",
-            )
+        bootstrap, pages = needed(settings, "worker"), settings.worker
+        listen(pages.web_host, pages.web_port, "FLEXCORE__WORKER__WEB_PORT").close()
         check_form()
         handlers = handlers_of(settings)
         self.settings = settings
-        self.connection = Connection(kafka.bootstrap, kafka.security())
-        self.topics = Topics(kafka.prefix)
+        self.connection = Connection(bootstrap, settings.kafka.security())
+        self.topics = Topics(settings.kafka.prefix)
         self.partitions = topics_admin.verify(self.connection, self.topics)
         codec = load_registry(self.connection, self.topics, settings.registry.url).codec()
         self.writer_id = f"{self.topics.worker_group}-{slot_number}"

@@ -9,7 +9,7 @@ import structlog
 
 log = structlog.get_logger("flexcore.kafka")
 
-QUIET_S = 5.0
+QUIET_S = 60.0
 """Each client of a broker that is away says so twice a second; once in this time tells it all."""
 _logged: dict[str, float] = {}
 
@@ -40,6 +40,7 @@ class Connection:
 
 def _log_error(error: Any) -> None:
     now = time.monotonic()
-    if now - _logged.get(error.name(), -QUIET_S) >= QUIET_S:
+    # That all brokers are down comes after why each of them is.
+    if error.name() != "_ALL_BROKERS_DOWN" and now - _logged.get(error.name(), -QUIET_S) >= QUIET_S:
         _logged[error.name()] = now
         log.warning("kafka_client_error", code=error.name(), what=error.str())

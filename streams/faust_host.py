@@ -228,20 +228,21 @@ async def leave_group(app: HostApp) -> None:
 
 
 def _credentials(connection: Connection) -> Any:
-    """Faust's credentials from librdkafka's names. Raises ValueError for what it cannot speak."""
+    """Faust's credentials from librdkafka's names. Raises ValueError for a mechanism unknown to it."""
     security = connection.security
     protocol = security.get("security.protocol", "PLAINTEXT").upper()
     if protocol == "PLAINTEXT":
         return None
-    context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
+    encrypted = protocol in ("SSL", "SASL_SSL")
+    context = (
+        ssl.create_default_context(cafile=security.get("ssl.ca.location")) if encrypted else None
+    )
     if protocol == "SSL":
         return faust.SSLCredentials(context=context)
-    if protocol == "SASL_SSL":
-        # Without the context Faust's SASL credentials are sent in plaintext.
-        return faust.SASLCredentials(
-            mechanism=security.get("sasl.mechanism", "SCRAM-SHA-512"),
-            username=security.get("sasl.username"),
-            password=security.get("sasl.password"),
-            ssl_context=context,
-        )
-    raise ValueError(f"security protocol {protocol!r}; use PLAINTEXT, SSL or SASL_SSL")
+    # Without the context Faust's SASL credentials are sent in plaintext.
+    return faust.SASLCredentials(
+        mechanism=security.get("sasl.mechanism", "SCRAM-SHA-512"),
+        username=security.get("sasl.username"),
+        password=security.get("sasl.password"),
+        ssl_context=context,
+    )

@@ -3,12 +3,12 @@
 all partitions, assigned, read_committed, from the end that they had before the first command
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,  # pyright: ignore[reportPrivateImportUsage] - documented there
@@ -23,7 +23,7 @@ from streams.records import header_map, text
 from streams.topics import Topics
 from streams.true_ends import true_ends
 
-log = logging.getLogger("flexcore.outcomes")
+log = structlog.get_logger("flexcore.outcomes")
 
 CHECK_TIMEOUT_S = 2.0
 _POLL_S = 0.1
@@ -90,7 +90,9 @@ class OutcomeReader:
         try:
             AdminClient(self._connection.client()).list_topics(self._topic, CHECK_TIMEOUT_S)
         except KafkaException as error:
-            raise Unavailable("broker.unavailable", f"Kafka is away: {error}") from error
+            raise Unavailable(
+                "broker.unavailable", f"Kafka is away: {error.args[0].str()}"
+            ) from error
 
     def _ends(self) -> list[TopicPartition]:
         asked = [(self._topic, partition) for partition in range(self._partitions)]
@@ -121,15 +123,21 @@ class OutcomeReader:
     def _answer(self, message: Any, wanted: Callable[[str], bool]) -> Answer | None:
         """The answer in a record, `None` where nobody waits for it or it is none."""
         if message.error() is not None:
-            log.warning("outcome_read_error what=%s", message.error())
+            log.warning("outcome_read_error", what=message.error().str())
             return None
         headers = header_map(message.headers())
-        if not wanted(text(headers, "ce_commandid")):
+        command_id = text(headers, "ce_commandid")
+        if not wanted(command_id):
             return None
         try:
             return read_outcome(headers, message.value() or b"", self._codec)
         except (Unreadable, AttributeError) as error:
             # AttributeError: a record of ours that is no Outcome.
-            place = message.partition(), message.offset()
-            log.warning("outcome_unreadable place=%s what=%s", place, error)
+            log.warning(
+                "outcome_unreadable",
+                partition=message.partition(),
+                offset=message.offset(),
+                command_id=command_id,
+                what=str(error),
+            )
             return None

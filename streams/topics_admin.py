@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 from domain.errors import Unavailable
 from streams.broker_wait import REQUEST_S, WITHIN_S, is_away, seconds_left, until_answered
 from streams.connection import Connection
+from streams.reaching import Reaching
 from streams.registry import load_registry, register_all
 from streams.topics import Topic, Topics
 
@@ -61,17 +62,17 @@ def apply(
     The partition count of the first `apply` is kept for ever, since it places every aggregate.
     Raises Unavailable where the broker is away or an existing topic differs.
     """
-    admin = _admin(connection)
+    broker = Reaching(connection)
     deadline = time.monotonic() + within_s
-    found = _found(admin, topics, deadline)
+    found = _found(broker, topics, deadline)
     _check(topics.table(), found, partitions)
     missing = [topic for topic in topics.table() if topic.name not in found]
     created: list[str] = []
     if missing:
         asked = _new_topics(missing, partitions, replication_factor)
-        until_answered(lambda: _create(admin, asked, created), deadline)
+        until_answered(lambda: _create(broker.admin, asked, created), deadline)
         # Looked at again: another `apply` may have been faster, with another count.
-        found = _found(admin, topics, deadline, required={topic.name for topic in missing})
+        found = _found(broker, topics, deadline, required={topic.name for topic in missing})
         _check(topics.table(), found, partitions)
     registered = register_all(load_registry(connection, topics, registry_url), topics)
     return [
@@ -86,12 +87,12 @@ def verify(connection: Connection, topics: Topics, *, within_s: float = WITHIN_S
     Waits up to `within_s` while the broker starts. Raises Unavailable.
     """
     deadline = time.monotonic() + within_s
-    found = _found(_admin(connection), topics, deadline)
+    found = _found(Reaching(connection), topics, deadline)
     missing = [topic.name for topic in topics.table() if topic.name not in found]
     if missing:
         raise Unavailable(
             "topics.wrong",
-            f"{len(missing)} topics are missing ({', '.join(missing)}); "
+            f"{len(missing)} topics are missing; {', '.join(missing)}; "
             "run `flexcore topics apply` once before services start",
             topics=missing,
         )
@@ -102,7 +103,7 @@ def verify(connection: Connection, topics: Topics, *, within_s: float = WITHIN_S
 
 def listing(connection: Connection, topics: Topics, *, within_s: float = WITHIN_S) -> list[Listed]:
     """Every topic of the table as it is on the broker. Raises Unavailable."""
-    found = _found(_admin(connection), topics, time.monotonic() + within_s)
+    found = _found(Reaching(connection), topics, time.monotonic() + within_s)
     common = found[topics.outcomes].partitions if topics.outcomes in found else None
     rows = []
     for topic in topics.table():
@@ -125,26 +126,34 @@ class _There:
     settings: Mapping[str, str]
 
 
-def _admin(connection: Connection) -> AdminClient:
-    return AdminClient(connection.client())
-
-
 def _found(
-    admin: AdminClient, topics: Topics, deadline: float, required: Set[str] = frozenset()
+    broker: Reaching, topics: Topics, deadline: float, required: Set[str] = frozenset()
 ) -> dict[str, _There]:
     """The topics of the table that exist, once the required ones do and all have leaders."""
     names = {topic.name for topic in topics.table()}
+    admin, reached = broker.admin, False
 
     def look() -> dict[str, _There] | None:
-        # All topics, not one by one: asking for one may create it where the broker does that.
-        metadata = admin.list_topics(timeout=seconds_left(deadline))
+        nonlocal reached
+        try:
+            # All topics, not one by one: asking for one may create it where the broker does that.
+            metadata = admin.list_topics(timeout=seconds_left(deadline))
+        except KafkaException:
+            broker.give_up_for_good()
+            raise
+        reached = True
         there = {name: topic for name, topic in metadata.topics.items() if name in names}
         if not (required <= there.keys() and all(map(_is_led, there.values()))):
             return None
         settings = _settings(admin, there)
         return {name: _There(len(t.partitions), settings[name]) for name, t in there.items()}
 
-    return until_answered(look, deadline)
+    try:
+        return until_answered(look, deadline)
+    except Unavailable:
+        if reached:
+            raise
+        raise broker.away() from None
 
 
 def _is_led(topic: TopicMetadata) -> bool:
@@ -181,15 +190,23 @@ def _wrong(table: Iterable[Topic], found: Mapping[str, _There], partitions: int)
                 yield f"{topic.name} has {name}={there.settings.get(name)}, not {want}"
 
 
+_MENDED = (
+    "A partition count is never changed: set FLEXCORE__KAFKA__PARTITIONS to the count that is there. "
+    "Give a topic its cleanup policy and timestamp type back with kafka-configs, or use another "
+    "FLEXCORE__KAFKA__PREFIX; then run `flexcore topics apply`"
+)
+
+
 def _check(table: Iterable[Topic], found: Mapping[str, _There], partitions: int) -> None:
     wrong = list(_wrong(table, found, partitions))
     if wrong:
         raise Unavailable(
             "topics.wrong",
-            f"{'; '.join(wrong)}. A partition count is never changed: set kafka.partitions to "
-            "the count that is there. Give a topic its cleanup policy and timestamp type back "
-            "with kafka-configs, or use another kafka.prefix; then run `flexcore topics apply`",
+            f"{'; '.join(wrong)}. {_MENDED}",
             wrong=wrong,
+            what=f"{len(wrong)} {'setting' if len(wrong) == 1 else 'settings'} of topics differ",
+            cause="; ".join(wrong),
+            fix=_MENDED,
         )
 
 

@@ -6,7 +6,6 @@ aggregate ─► partition ─► the worker group's commit metadata ─► owne
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,11 +14,13 @@ from urllib.parse import quote
 
 import httpx2
 import msgpack
+import structlog
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from domain.contexts import CONTEXTS
 from domain.errors import Unavailable
+from observability.logs import Outage
 from streams import commit_metadata
 from streams.all_events import AllEvents
 from streams.connection import Connection
@@ -36,7 +37,7 @@ from streams.records import EventRecord
 from streams.times import begun_ms
 from streams.topics import Topics, partition_of
 
-log = logging.getLogger("flexcore.events")
+log = structlog.get_logger("flexcore.events")
 
 WITHIN_S = 5.0
 """How long an owner is looked for; a clean hand-over takes 0.5 s, one after a kill over 6 s."""
@@ -56,6 +57,7 @@ class WorkerEventStore:
         self._topics = topics
         self._partitions = partitions
         self._known: dict[tuple[Place, bool], str] = {}
+        self._away = Outage(log, "owners_unknown")
         # No proxy of the environment: owners are inside.
         self._http = httpx2.AsyncClient(timeout=REQUEST_S, trust_env=False)
 
@@ -153,8 +155,9 @@ class WorkerEventStore:
             # Seen after kill -9 of the broker: an AdminClient from before it waits for the group's
             # coordinator for ever, a new one is answered in 9 ms.
             self._admin = AdminClient(self._connection.client())
-            log.warning("owners_unknown what=%s", error)
+            self._away.goes_on(what=error.args[0].str())
             return []
+        self._away.is_over()
         last = self._topics.commands(place[0]), place[1]
         urls = {
             (one.topic, one.partition): commit_metadata.parse(one.metadata).url.rstrip("/")

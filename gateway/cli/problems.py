@@ -10,6 +10,7 @@ _FIXES = {
     "pipeline.not_found": "see `flexcore pipeline list`",
     "execution.not_found": "see `flexcore execution list`",
     "table.not_found": "see `flexcore table list`",
+    "settings.invalid": "correct it; `flexcore config list` shows every setting",
     "settings.unknown": "see `flexcore config list`",
     "schema.not_found": "see `flexcore schema list`",
     "schema.incompatible": "see `flexcore schema check`, which says what to do about each",
@@ -27,7 +28,7 @@ _BY_EXIT_CODE = {
 
 def explained(error: FlexCoreError) -> str:
     """Three parts, each on lines of its own; `cause` is left out where the error says it all."""
-    what, cause, fix = _parts(error)
+    what, cause, fix = parts_of(error)
     lines = [f"error[{error.code}]: {what}"]
     lines += [f"cause: {line}" for line in cause]
     return "\n".join([*lines, f"fix:   {fix}"])
@@ -38,7 +39,8 @@ def usage(message: str) -> str:
     return f"error[usage]: {message.strip()}\nfix:   add --help to see what the command takes"
 
 
-def _parts(error: FlexCoreError) -> tuple[str, Sequence[str], str]:
+def parts_of(error: FlexCoreError) -> tuple[str, Sequence[str], str]:
+    """What was, the causes, and what to do about it."""
     fields = error.fields
     if {"what", "cause", "fix"} <= fields.keys():
         return str(fields["what"]), [str(fields["cause"])], str(fields["fix"])

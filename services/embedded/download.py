@@ -77,6 +77,8 @@ def _mirror(settings: Path) -> str | None:
 def fetch_all(jars: Sequence[Jar], folder: Path, source: Source, advance: Advance) -> None:
     """Put every jar into the folder, its sha256 checked. Raises `Unavailable` (`stack.failed`)."""
     context = ssl.create_default_context()
+    # It would print each attempt for each of a hundred files, to people who asked for none of them.
+    stamina.instrumentation.set_on_retry_hooks([])
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="jars") as pool:
         running = [pool.submit(_fetch, jar, folder, source, context, advance) for jar in jars]
         try:
@@ -86,7 +88,7 @@ def fetch_all(jars: Sequence[Jar], folder: Path, source: Source, advance: Advanc
             pool.shutdown(cancel_futures=True)
             raise failed(
                 "Kafka could not be downloaded",
-                cause=str(error),
+                cause=f"{source.url}: {getattr(error, 'reason', error)}",
                 fix="check the network, or name a Maven repository in FLEXCORE__EMBEDDED__MAVEN_URL, "
                 "or use a running Kafka by FLEXCORE__KAFKA__BOOTSTRAP",
             ) from error

@@ -12,7 +12,15 @@ from pathlib import Path
 from services.embedded import aot, jars, kafka_config, ports, process
 from services.embedded.errors import failed
 from services.embedded.kafka_config import STANDARD, Tuning
-from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
+from services.embedded.launch import (
+    FOLDER_IN_USE,
+    NO_ROOM,
+    PORT_TAKEN,
+    Remedy,
+    Server,
+    Sign,
+    launch,
+)
 
 USUAL_PORT = 9092
 # Far above the 1–3 s it takes: on a machine with ten times its load it took 33 s.
@@ -28,6 +36,7 @@ _SIGNS = (
         "its data folder has lost meta.properties",
         "restore the file, or start with another --data-dir",
     ),
+    Sign("No space left on device", *NO_ROOM),
     Sign("OutOfMemoryError", "the Java runtime got no memory", "free about 500 MB"),
     Sign("insufficient memory", "the Java runtime got no memory", "free about 500 MB"),
 )

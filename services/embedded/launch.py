@@ -47,6 +47,11 @@ FOLDER_IN_USE = (
     "stop it (flexcore stop), or choose another --data-dir",
 )
 
+NO_ROOM = (
+    "the disk of its data folder is full",
+    "free some space, or choose another --data-dir",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:

@@ -15,7 +15,15 @@ from pathlib import Path
 
 from services.embedded import postgres_place, process
 from services.embedded.errors import failed
-from services.embedded.launch import FOLDER_IN_USE, PORT_TAKEN, Remedy, Server, Sign, launch
+from services.embedded.launch import (
+    FOLDER_IN_USE,
+    NO_ROOM,
+    PORT_TAKEN,
+    Remedy,
+    Server,
+    Sign,
+    launch,
+)
 from services.embedded.postgres_place import Place
 from services.private_file import write_private
 
@@ -42,6 +50,7 @@ _SIGNS = (
     Sign("could not bind", *PORT_TAKEN, Remedy.OTHER_PORT),
     Sign('lock file "postmaster.pid" already exists', *FOLDER_IN_USE, Remedy.WAIT),
     Sign("pre-existing shared memory", *FOLDER_IN_USE, Remedy.WAIT),
+    Sign("No space left on device", *NO_ROOM),
 )
 
 

@@ -5,9 +5,25 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
+from services.embedded.errors import failed
+
 
 def make_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
-    """Make every role with a database of its own and its name; may be repeated after an interruption."""
+    """Make every role with a database of its own and its name; may be repeated after an interruption.
+
+    Raises `Unavailable` (`stack.failed`).
+    """
+    try:
+        _make_roles(admin_url, passwords)
+    except psycopg.Error as error:
+        raise failed(
+            "the embedded PostgreSQL could not be set up",
+            cause=str(error).partition("\n")[0],
+            fix="check that the disk of its data folder has room",
+        ) from error
+
+
+def _make_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     with psycopg.connect(admin_url, autocommit=True) as connection:
         for role, password in passwords.items():
             _make_role(connection, role, password)

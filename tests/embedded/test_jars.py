@@ -136,3 +136,29 @@ def test_the_committed_lock_holds_kafka_and_names_no_host() -> None:
     assert any(jar.name.startswith("kafka_2.13-4.4") for jar in locked)
     assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in locked)
     assert "://" not in jars.LOCK.read_text()
+
+
+def test_without_a_network_the_first_run_says_so_once(
+    tmp_path: Path,
+    lock: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    with pytest.raises(Unavailable) as refused:
+        jars.ensure(
+            maven_url="https://maven.example", folder=tmp_path / "jars", lock=lock, home=tmp_path
+        )
+
+    assert refused.value.fields["what"] == "Kafka could not be downloaded"
+    cause = str(refused.value.fields["cause"])
+    assert cause.startswith("https://maven.example: ")
+    assert "Connection refused" in cause
+    assert "FLEXCORE__EMBEDDED__MAVEN_URL" in str(refused.value.fields["fix"])
+    # Not a line for each attempt at each of a hundred jars.
+    assert capfd.readouterr() == ("", "")
