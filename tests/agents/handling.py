@@ -22,7 +22,8 @@ from streams.new_events import Home
 from streams.topics import partition_of
 from tests.projections.event_log import EventLog
 
-WITHIN_S = 40.0
+WITHIN_S = 120.0
+"""A worker starts in 3 s; with other work on the cores it took more than 40."""
 
 
 @dataclass(frozen=True)
