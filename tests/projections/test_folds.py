@@ -10,12 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.execution.messages import ExecutionCompleted
+from domain.pipeline.pipeline import (
+    PipelineActivated,
+    PipelineCreated,
+    PipelinePaused,
+    PipelineRevised,
+    PipelineScheduleFired,
+)
+from domain.schedule import CatchUp, Schedule
 from projections.executions import EXECUTIONS, MAX_OUTPUTS_BYTES
 from projections.folding import Entry, Folder, entry_of
-from projections.pipelines import PIPELINES
+from projections.pipelines import PIPELINES, PipelineRow
 from projections.projection import Meta, Projection
 from projections.values import dumps, json_value
 from streams.order import Arrived
+from tests.domain.samples import ONE
 from tests.projections.history import (
     at,
     completed,
@@ -62,7 +71,53 @@ def test_a_revised_pipeline_shows_its_last_definition_and_keeps_who_made_it() ->
         "created_by": "ann",
         "created_at": "2026-11-22T12:00:00Z",
         "updated_at": "2026-11-22T12:00:02Z",
+        "schedule": None,
+        "next_run_at": None,
     }
+
+
+def test_an_active_pipeline_shows_when_its_schedule_asks_for_the_next_run() -> None:
+    schedule = Schedule("30 6 * * *", "Europe/Berlin", CatchUp.LATEST, '{"day": 1}')
+    row: PipelineRow | None = None
+    shown = []
+    for version, event in enumerate(
+        [
+            PipelineCreated("p", 1, "h", "A", "ann", at(0), "", ONE, schedule),
+            PipelineActivated("p", "ann", at(1), ""),
+            PipelineScheduleFired("p", "e", at(86_400), 0, at(86_400), "{}"),
+            PipelinePaused("p", "ann", at(86_401), ""),
+            PipelineActivated("p", "ann", at(86_402), ""),
+            PipelineRevised("p", 2, "h", "A", "ann", at(86_403), "", ONE, None),
+        ],
+        1,
+    ):
+        row = PIPELINES.fold(row, event, Meta("p", version))
+        assert row is not None
+        assert PIPELINES.load(orjson.loads(dumps(row))) == row
+        shown.append(row.next_run_at and row.next_run_at.isoformat())
+        if version == 3:
+            assert row.updated_at == at(1), "a run that starts is no change of its pipeline"
+            told = {"cron": "30 6 * * *", "zone": "Europe/Berlin", "catch_up": "latest"}
+            assert row.schedule == {**told, "input": {"day": 1}}
+    first, second = "2026-11-23T05:30:00+00:00", "2026-11-24T05:30:00+00:00"
+    assert shown == [None, first, second, None, second, None]
+
+
+def test_a_zone_that_this_machine_does_not_know_stops_no_row() -> None:
+    unknown = Schedule("0 6 * * *", "Mars/Olympus", CatchUp.LATEST, "{}")
+    history = [
+        PipelineCreated("p", 1, "h", "A", "ann", at(0), "", ONE, unknown),
+        PipelineActivated("p", "ann", at(1), ""),
+    ]
+    assert shape(PIPELINES, "p", history)["next_run_at"] is None
+
+
+def test_a_row_of_a_release_before_schedules_is_read() -> None:
+    value = shape(PIPELINES, "weather", pipeline("weather"))
+    del value["schedule"], value["next_run_at"]
+    assert shape(PIPELINES, "weather", pipeline("weather")) == orjson.loads(
+        dumps(PIPELINES.load(value))
+    )
 
 
 def test_a_run_that_succeeded_shows_steps_attempts_durations_and_output() -> None:
@@ -99,6 +154,7 @@ def test_a_run_that_succeeded_shows_steps_attempts_durations_and_output() -> Non
         "version": 6,
         "started_at": "2026-11-22T12:00:10Z",
         "ended_at": "2026-11-22T12:00:11Z",
+        "scheduled_for": None,
     }
 
 
