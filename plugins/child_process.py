@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from plugins.process_tree import kill_tree, terminate_group
 OUTPUT_TAIL_BYTES = 64 * 1024
 """What is kept of a step's stdout and stderr, for the text of its failure."""
 _READ_BYTES = 64 * 1024
+_OUT_OF_MEMORY = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL})
+"""Native code, orjson among it, does not look whether it got memory; the kernel kills at its limit."""
 _CLONE_ROOT = Path(__file__).resolve().parent.parent
 _ENTRY = (
     "import sys; sys.path.insert(0, sys.argv[1]); from plugins.child import main; "
@@ -160,6 +163,8 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             return self.kill(wait_s)
         kill_tree(self.pid)
+        if -code in _OUT_OF_MEMORY:
+            return f"it was ended by signal {-code}, as where it needs more memory than it may use"
         return f"it was ended by signal {-code}" if code < 0 else f"it exited with {code}"
 
     def close(self) -> None:

@@ -77,7 +77,11 @@ def test_a_config_that_is_no_json_fails(host: Hosted) -> None:
     [
         ("exit_without_answer", "plugin.crashed", "exited with 3; it printed last: last words"),
         ("raise_system_exit", "plugin.crashed", "exited with 4"),
-        ("die_by_signal", "plugin.crashed", f"signal {signal.SIGSEGV.value}"),
+        (
+            "die_by_signal",
+            "plugin.crashed",
+            f"signal {signal.SIGSEGV.value}, as where it needs more",
+        ),
         ("exit_leaving_a_child", "plugin.crashed", "exited with 5"),
         ("send_garbage", "plugin.bad_reply", "no msgpack"),
         ("send_huge_length", "plugin.bad_reply", "a frame of 2147483648 bytes"),
