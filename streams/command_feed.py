@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from streams.connection import Connection
 from streams.exit_codes import EXIT_INTERNAL
@@ -28,6 +28,8 @@ BATCH = 2_000
 POLL_S = 0.05
 """After a rebalance the old poll may last so long before the new partitions are read."""
 ROOM_S = 0.002
+UNPACKED_BYTES = 100_000_000
+"""More than this librdkafka unpacks of no batch, and gives it out as badly compressed: 6 KB can hold it."""
 MAX_WAITING = 2
 """Batches that an agent has not taken yet; more would only wait there instead of in the topic."""
 
@@ -67,6 +69,7 @@ class CommandFeed(threading.Thread):
         self._wanted = _NOTHING
         self._changed = threading.Event()
         self._stopping = threading.Event()
+        self._next: dict[Place, int] = {}
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Queue[Batch]] = {
             context: asyncio.Queue() for context in self._topics
@@ -115,6 +118,7 @@ class CommandFeed(threading.Thread):
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 fetch_queue_backoff_ms=5,
+                receive_message_max_bytes=UNPACKED_BYTES,
                 queued_min_messages=20_000,
                 queued_max_messages_kbytes=16_384,
             )
@@ -130,7 +134,8 @@ class CommandFeed(threading.Thread):
             elif self._behind() or not self._room():
                 self._stopping.wait(ROOM_S)
             elif (first := consumer.poll(POLL_S)) is not None:
-                batches = self._batches([first, *consumer.consume(BATCH, 0)], reading.generation)
+                messages = [first, *consumer.consume(BATCH, 0)]
+                batches = self._batches(consumer, messages, reading.generation)
                 self._loop.call_soon_threadsafe(self._take, batches)
         consumer.close()
 
@@ -138,6 +143,7 @@ class CommandFeed(threading.Thread):
         return any(waiting.qsize() >= MAX_WAITING for waiting in self._waiting.values())
 
     def _assign(self, consumer: Consumer, wanted: _Wanted) -> None:
+        self._next = dict(wanted.offsets)
         consumer.assign(
             [
                 TopicPartition(self._topics[context], partition, offset)
@@ -145,23 +151,41 @@ class CommandFeed(threading.Thread):
             ]
         )
 
-    def _batches(self, messages: Sequence[Any], generation: int) -> dict[str, Batch]:
+    def _batches(
+        self, consumer: Consumer, messages: Sequence[Any], generation: int
+    ) -> dict[str, Batch]:
         read: dict[str, list[CommandRecord]] = {}
         for message in messages:
             error = message.error()
-            if error is not None:
+            if error is None:
+                record = self._record(message)
+            else:
                 log.warning("commands_not_read", code=error.name(), what=error.str())
-                continue
-            context = self._contexts[message.topic()]
-            read.setdefault(context, []).append(
-                CommandRecord(
-                    context,
-                    message.partition(),
-                    message.offset(),
-                    message.timestamp()[1],
-                    message.key(),
-                    message.value(),
-                    message.headers() or (),
-                )
-            )
+                if error.code() != KafkaError._BAD_COMPRESSION:
+                    continue
+                record = self._unread(consumer, message)
+            self._next[record.context, record.partition] = record.offset + 1
+            read.setdefault(record.context, []).append(record)
         return {context: Batch(generation, records) for context, records in read.items()}
+
+    def _record(self, message: Any) -> CommandRecord:
+        return CommandRecord(
+            self._contexts[message.topic()],
+            message.partition(),
+            message.offset(),
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            message.headers() or (),
+        )
+
+    def _unread(self, consumer: Consumer, message: Any) -> CommandRecord:
+        """What stands for a record that is never given out; reading goes on behind it.
+
+        Asked again, librdkafka would try the same one for ever, and its partition stand still.
+        """
+        context, partition = self._contexts[message.topic()], message.partition()
+        offset = max(self._next.get((context, partition), 0), message.offset())
+        consumer.seek(TopicPartition(message.topic(), partition, offset + 1))
+        what = f"it cannot be unpacked, or into more than {UNPACKED_BYTES} bytes"
+        return CommandRecord(context, partition, offset, 0, None, None, (), what)

@@ -86,6 +86,8 @@ class Judge:
 
         Raises Damaged, for a command is not to blame for the index it was judged by; nothing else.
         """
+        if record.unread:
+            return Rejected(None, dead=f"command.unreadable: {record.unread}")
         try:
             aggregate_id = _aggregate_id(record)
         except ValueError as error:

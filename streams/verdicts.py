@@ -14,7 +14,7 @@ from streams.records import Headers
 
 
 class CommandRecord(NamedTuple):
-    """A command as it was read from a topic."""
+    """A command as it was read from a topic; `unread` says why nothing of it could be."""
 
     context: str
     partition: int
@@ -23,6 +23,7 @@ class CommandRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

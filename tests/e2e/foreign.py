@@ -34,10 +34,12 @@ class Foreign:
     def __init__(self, kafka: str, partitions: int) -> None:
         connection = Connection(kafka)
         # The limits are the broker's: this client has none of its own.
-        self._producer = Producer(connection.client(message_max_bytes=64 * MIB, linger_ms=0))
-        self._gzip = Producer(
-            connection.client(message_max_bytes=64 * MIB, compression_type="gzip", linger_ms=0)
-        )
+        self._producers = {
+            packed: Producer(
+                connection.client(message_max_bytes=512 * MIB, compression_type=packed, linger_ms=0)
+            )
+            for packed in ("none", "gzip", "zstd")
+        }
         self._consumer = Consumer(
             connection.client(
                 group_id="foreign", isolation_level="read_committed", enable_auto_commit=False
@@ -65,14 +67,14 @@ class Foreign:
         value: bytes | None,
         headers: Headers | None = None,
         *,
-        gzip: bool = False,
+        packed: str = "none",
     ) -> Sent:
         """Write a record, with an id unless other headers are given. Raises KafkaException."""
         self.last_partition = partition
         told: list[Any] = []
         if headers is None:
             headers = [("ce_id", str(uuid.uuid4()).encode())]
-        producer = self._gzip if gzip else self._producer
+        producer = self._producers[packed]
         producer.produce(
             TOPICS.commands(context),
             partition=partition,

@@ -141,17 +141,24 @@ def test_a_record_over_the_limit_is_refused_by_the_broker(shipped: Shipped) -> N
 
 @pytest.mark.parametrize("size", [2 * MIB, 7 * MIB])
 def test_one_that_is_over_it_once_unpacked_is_refused_and_kept(shipped: Shipped, size: int) -> None:
-    sent = shipped.command(activation(shipped) + b"\0" * size, gzip=True)
+    sent = shipped.command(activation(shipped) + b"\0" * size, packed="gzip")
     assert shipped.foreign.error_code(sent) == "command.unreadable"
     assert_kept(shipped, sent, "command.unreadable")
 
 
 def test_of_one_that_no_topic_takes_the_place_is_kept(shipped: Shipped) -> None:
-    sent = shipped.command(b"\0" * 32 * MIB, gzip=True)
+    sent = shipped.command(b"\0" * 32 * MIB, packed="gzip")
     assert shipped.foreign.error_code(sent) == "command.unreadable"
     letter = shipped.foreign.dead_letter(sent)
     assert letter.value() is None
     assert int(header_map(letter.headers())["dead_dropped_bytes"]) > 32 * MIB
+
+
+def test_of_one_that_nobody_can_unpack_the_place_is_kept(shipped: Shipped) -> None:
+    sent = shipped.command(b"\0" * 200 * MIB, packed="zstd")
+    letter = shipped.foreign.dead_letter(sent)
+    assert (letter.key(), letter.value()) == (None, None)
+    assert b"cannot be unpacked" in header_map(letter.headers())["dead_reason"]
 
 
 NAMELESS: dict[str, tuple[bytes | None, Headers]] = {

@@ -168,4 +168,31 @@ def test_a_record_comes_as_it_stands(kafka: str, topics: Topics) -> None:
     assert got.generation == 7
     # The broker's clock counts for commands, whatever a client says.
     assert command.timestamp_ms >= at_ms
-    assert command == ("pipeline", 0, 3, command.timestamp_ms, None, value, ())
+    assert command == ("pipeline", 0, 3, command.timestamp_ms, None, value, (), "")
+
+
+def test_what_nobody_can_unpack_is_passed_over_and_told(kafka: str, topics: Topics) -> None:
+    """Before, 6 KB that stand for 200 MB held up their partition for ever."""
+    bombs = Producer(
+        Connection(kafka).client(message_max_bytes=300_000_000, compression_type="zstd")
+    )
+    for value in (b"before", b"\0" * 200_000_000, b"\0" * 200_000_000, b"behind"):
+        bombs.produce(topics.commands("pipeline"), key=b"key", value=value, partition=0)
+        assert bombs.flush(WITHIN_S) == 0
+
+    async def found() -> dict[int, tuple[bytes | None, bool]]:
+        records: dict[int, tuple[bytes | None, bool]] = {}
+        async with reading(kafka, topics) as feed:
+            feed.read_from(1, {A: 3})
+            while 6 not in records:
+                got = await batch(feed, "pipeline")
+                assert got is not None, records
+                records |= {one.offset: (one.value, bool(one.unread)) for one in got.records}
+        return records
+
+    assert asyncio.run(found()) == {
+        3: (b"before", False),
+        4: (None, True),
+        5: (None, True),
+        6: (b"behind", False),
+    }

@@ -178,6 +178,13 @@ def test_a_value_that_cannot_be_read_is_refused_and_kept(value: bytes | None) ->
     assert verdict.dead.startswith("command.unreadable: ")
 
 
+def test_of_what_could_not_be_unpacked_the_place_is_kept() -> None:
+    unread = record(create(P), key=None, value=None, headers=[], unread="it cannot be unpacked")
+    assert JUDGE.judge(unread, World(), START, True) == Rejected(
+        None, "command.unreadable: it cannot be unpacked"
+    )
+
+
 def test_an_event_is_no_command() -> None:
     event = PipelineCreated(P, 1, "", "A name", "me", START, "", DEFINITION)
     verdict = judged(record(create(P), value=CODEC.encode(event)))
