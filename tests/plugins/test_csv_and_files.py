@@ -225,6 +225,21 @@ def test_a_missing_file_is_not_found(bench: Bench) -> None:
         bench.run("csv_read", path="nothing.csv")
 
 
+def test_whoever_could_read_a_file_still_can(bench: Bench) -> None:
+    file = bench.folder / "out.ndjson"
+    umask = os.umask(0o027)
+    try:
+        bench.run("ndjson_write", rows=[], path="out.ndjson")
+    finally:
+        os.umask(umask)
+    assert file.stat().st_mode & 0o777 == 0o640
+
+    file.chmod(0o604)
+    bench.run("ndjson_write", rows=[{"a": 1}], path="out.ndjson")
+
+    assert (file.stat().st_mode & 0o777, file.read_bytes()) == (0o604, b'{"a":1}\n')
+
+
 def test_only_regular_files_are_read(bench: Bench) -> None:
     os.mkfifo(bench.folder / "pipe")
     (bench.folder / "folder").mkdir()
