@@ -1,4 +1,4 @@
-"""./flexcore conformance [--cases 200]: holds a running api to its own OpenAPI document.
+"""./flexcore conformance [--cases 200] [OPERATION …]: holds a running api to its own OpenAPI document.
 
 lock ─► environment with schemathesis ─► a stack in a temporary folder ─► cases for each operation ─► exit 1 for a finding
 
@@ -31,7 +31,7 @@ EXECUTION = "0190c5cf-0000-7000-8000-000000000001"
 
 
 def main() -> int:
-    asked = _arguments()
+    asked = asked_for(sys.argv[1:])
     try:
         programs = installed(LOCK, CACHE / "environment")
     except NotAvailable as error:
@@ -40,7 +40,7 @@ def main() -> int:
     events = CACHE / "events.ndjson"
     with stack() as api:
         know_something(api)
-        code = held(programs, api, asked.cases, asked.seed, events)
+        code = held(programs, api, asked, events)
     counts = cases_of(events)
     print()
     for operation, count in sorted(counts.items(), key=lambda one: one[1]):
@@ -49,13 +49,17 @@ def main() -> int:
     return code
 
 
-def _arguments() -> argparse.Namespace:
+def asked_for(arguments: list[str]) -> argparse.Namespace:
+    """`cases`, `seed` and `operations` of a command line."""
     parser = argparse.ArgumentParser(
         prog="flexcore conformance", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--cases", type=int, default=200, help="drawn for each operation (200)")
     parser.add_argument("--seed", type=int, help="of a run that is to be the same again")
-    return parser.parse_args()
+    parser.add_argument(
+        "operations", nargs="*", metavar="OPERATION", help='such as "GET /v1/pipelines" (all)'
+    )
+    return parser.parse_args(arguments)
 
 
 @contextmanager
@@ -91,7 +95,7 @@ def know_something(api: str) -> None:
 
 
 def held(
-    programs: Path, api: str, cases: int, seed: int | None, events: Path, folder: Path = CACHE
+    programs: Path, api: str, asked: argparse.Namespace, events: Path, folder: Path = CACHE
 ) -> int:
     """Run schemathesis in a folder; its exit code, which is not 0 where it found something."""
     command = [
@@ -99,12 +103,13 @@ def held(
         f"--config-file={CONFIG}",
         "run",
         f"{api}/openapi.json",
-        f"--max-examples={cases}",
+        f"--max-examples={asked.cases}",
         f"--phases={PHASES}",
         "--warnings=off",
         "--report=ndjson",
         f"--report-ndjson-path={events}",
-        *([] if seed is None else [f"--seed={seed}"]),
+        *([] if asked.seed is None else [f"--seed={asked.seed}"]),
+        *(f"--include-name={operation}" for operation in asked.operations),
     ]
     # Nothing of ours is imported there, and no proxy stands before a stack of this machine.
     unwanted = ("PYTHONPATH", "PYTHONSAFEPATH", "HTTP_PROXY", "http_proxy", "ALL_PROXY")

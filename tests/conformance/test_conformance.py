@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.__main__ import cases_of, held
+from tests.conformance.__main__ import asked_for, cases_of, held
 
 SCENARIOS = [
     {"EngineStarted": {}},
@@ -50,9 +50,10 @@ def test_its_word_is_the_exit_code(tmp_path: Path, code: int) -> None:
     program = tmp_path / "schemathesis"
     program.write_text(FAKE.replace("{code}", str(code)))
     program.chmod(0o755)
-    found = held(tmp_path, "http://127.0.0.1:1", 7, 3, tmp_path / "events.ndjson", tmp_path)
+    asked = asked_for(["--cases=7", "--seed=3", "GET /livez"])
+    found = held(tmp_path, "http://127.0.0.1:1", asked, tmp_path / "events.ndjson", tmp_path)
     arguments, path = (tmp_path / "called").read_text().splitlines()
     assert found == code
     assert "run http://127.0.0.1:1/openapi.json --max-examples=7" in arguments
-    assert "--seed=3" in arguments
+    assert "--seed=3 --include-name=GET /livez" in arguments
     assert path == "[]"
