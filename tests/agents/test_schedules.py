@@ -6,7 +6,9 @@ from typing import Any
 
 from agents.engine import Engine
 from agents.schedules import FEW_TIMES, LOOK_AGAIN, MAX_LOOKS
+from agents.variables import variables_of
 from domain.decider import Facts
+from domain.execution.state import Running
 from domain.pipeline.pipeline import (
     PIPELINE,
     ActivatePipeline,
@@ -294,3 +296,10 @@ def test_an_event_that_cannot_be_read_stops_no_other_schedule() -> None:
     world.restart()
     world.later(30)
     assert world.told == ["p2 12:30"]
+
+
+def test_a_step_knows_the_time_that_its_run_is_for() -> None:
+    at = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+    run = Running("e", "p1", 1, at, None, {}, "{}", ONE, at - timedelta(minutes=5))
+    assert variables_of(run)["execution"]["scheduled_for"] == "2026-01-01T12:25:00Z"
+    assert variables_of(replace(run, scheduled_for=None))["execution"]["scheduled_for"] is None

@@ -11,6 +11,7 @@ from services.embedded.jars import ROOT
 
 HEAD = "pipeline_id: p\nname: P\nsteps:\n"
 READ = "- id: read\n  uses: flexcore.csv_read\n  with: {path: a.csv}\n"
+WHEN, BODY = "pipeline_id: p\nname: P\nschedule: ", "steps:\n" + READ
 FILTER = "- id: a\n  uses: flexcore.filter\n  with:\n    rows: {}\n    where: {}\n"
 READ_LONG = "- id: read\n  uses: flexcore.csv_read\n  with:\n    path: a.csv\n"
 
@@ -50,6 +51,10 @@ def test_the_examples_are_sound(path: Path) -> None:
             7,
             "with.set.b: ${{ x }}: column 1: unknown name 'x'",
         ),
+        (WHEN + "{cron: 0 6 * *}\n" + BODY, 3, 12, "schedule.cron: 4 fields; there must be five"),
+        (WHEN + "{zone: UTC}\n" + BODY, 3, 1, "schedule.cron: is missing"),
+        (WHEN + "\n  cron: 0 6 * * *\n  zone: Mars\n" + BODY, 5, 3, "schedule.zone: there is no"),
+        (WHEN + "{cron: 0 6 * * *, catch_up: 1}\n" + BODY, 3, 29, "schedule.catch_up: "),
         (HEAD + "- id: a\n  uses: acme.b", 5, 3, "uses 'acme.b', which is not among the steps"),
         (HEAD + "- id: a\n  uses: flexcore.filtr", 5, 3, "the nearest is flexcore.filter"),
         (
