@@ -5,13 +5,14 @@ exit 0 on SIGTERM or SIGINT · 70 did not end in time · 71 answers can no longe
 
 import asyncio
 import os
-import signal
 import socket
 import threading
 from contextlib import AsyncExitStack
 from functools import partial
+from types import FrameType
 from typing import Any
 
+import psycopg
 import structlog
 import uvicorn
 import uvloop
@@ -97,7 +98,7 @@ async def _run(settings: Settings) -> int:
                 limits=Limits(settings.api.requests_per_s, settings.api.at_once),
             )
         )
-        await _serve(uvicorn.Server(_config(app)), listening)
+        await _serve(_Server(_config(app)), listening)
     log.info("stopped")
     return 0
 
@@ -144,7 +145,7 @@ async def _check_database(pool: AsyncConnectionPool) -> None:
     try:
         async with pool.connection(timeout=DATABASE_CHECK_S) as connection:
             await connection.execute("SELECT 1")
-    except (PoolTimeout, OSError) as error:
+    except (PoolTimeout, psycopg.Error, OSError) as error:
         raise Unavailable("database.unavailable", f"PostgreSQL is away: {error}") from error
 
 
@@ -165,19 +166,20 @@ def _config(app: object) -> uvicorn.Config:
     )
 
 
-async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends the process now."""
+class _Server(uvicorn.Server):
+    """Ends at the first SIGTERM or SIGINT in order, and at the second one now."""
 
-    def end(*_: object) -> None:
-        if server.should_exit:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Not uvicorn's own, which raises the signal again when it has stopped."""
+        if self.should_exit:
             log.warning("told_twice_to_end")
             os._exit(0)
-        server.should_exit = True
+        self.should_exit = True
         threading.Timer(GIVE_UP_S, os._exit, (EXIT_STUCK,)).start()
 
-    # uvicorn raises the signal again when it has stopped; to be told to end is no failure.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, end)
+
+async def _serve(server: _Server, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT."""
     host, port = listening.getsockname()[:2]
     log.info("listening", url=f"http://{host}:{port}")
     await server.serve([listening])
