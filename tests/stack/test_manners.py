@@ -19,7 +19,6 @@ from services.roles import refusal_of
 from tests.stack.test_dev import FAKES, nothing_to_prepare
 
 
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that PostgreSQL's account can reach."""
