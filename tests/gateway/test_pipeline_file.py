@@ -113,8 +113,8 @@ def billion_laughs() -> bytes:
 @pytest.mark.parametrize(
     ("data", "named"),
     [
-        (b"", "valid dictionary"),
-        (b"[1, 2]", "valid dictionary"),
+        (b"", "a map is required"),
+        (b"[1, 2]", "a map is required"),
         (b"a: [", "line 1"),
         (b"a: 1\nb: 2\na: 3", "line 3: the key 'a' stands twice"),
         (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),

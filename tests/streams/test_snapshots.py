@@ -186,7 +186,8 @@ def test_a_snapshot_of_another_version_is_passed_over(version: bytes) -> None:
 
 def test_a_snapshot_of_states_that_meant_something_else_is_passed_over() -> None:
     worker = snapped()
-    decider: Decider[Any, Any, Any] = replace(PIPELINE.decider, state_version=2)
+    later = PIPELINE.decider.state_version + 1
+    decider: Decider[Any, Any, Any] = replace(PIPELINE.decider, state_version=later)
     renewed: Mapping[str, Any] = {"pipeline": replace(PIPELINE, decider=decider)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.snapshots.CONTEXTS", renewed)
