@@ -79,7 +79,10 @@ def test_the_table_shows_every_function() -> None:
         ("row.days is null", "; write == for is"),
         ("row.days ** 2", "; write x * x for **"),
         ("${{ row.days }}", "an expression stands here by itself, without ${{ }}"),
-        ("row.月", "column 5: unexpected '月'; a name of other letters than a-z stands in brackets"),
+        (
+            "row.月",
+            "column 5: unexpected '月'; a name of other letters than a-z stands in brackets",
+        ),
         ("frobnicate(1)", "unknown function 'frobnicate'"),
         ("[1, 2].map(x, x)", "unknown function 'map'"),
         ("{'a': 1}", "column 1: unexpected '{'"),
