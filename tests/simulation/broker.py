@@ -83,7 +83,10 @@ class Broker:
         return self.now + timedelta(microseconds=self._moments)
 
     def log(self, name: LogName) -> Log:
-        return self.logs.setdefault(name, Log())
+        found = self.logs.get(name)
+        if found is None:
+            found = self.logs[name] = Log()
+        return found
 
     def append(self, name: LogName, content: Content) -> Record:
         """A record outside transactions."""

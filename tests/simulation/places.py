@@ -1,5 +1,7 @@
 """Topics, partitions and codec that the simulation works with."""
 
+from functools import cache
+
 from schemas import catalogue
 from schemas.codec import Codec
 from streams.kafka_tailer import read_back
@@ -25,6 +27,7 @@ def log_of(place: Place) -> LogName:
     return _NAMED[place[0]], place[1]
 
 
+@cache
 def commands(place: Place) -> LogName:
     return TOPICS.commands(place[0]), place[1]
 

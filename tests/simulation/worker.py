@@ -172,8 +172,8 @@ class Worker:
 
     @property
     def fetched_all(self) -> bool:
-        ends = {place: self._broker.log(commands(place)).end for place in self.fetched}
-        return self.fetched == ends
+        log = self._broker.log
+        return all(log(commands(place)).end == at for place, at in self.fetched.items())
 
     @property
     def _lane_has_work(self) -> bool:
