@@ -33,7 +33,7 @@ def beside_each_other(
 
 def broken_from(first: int) -> list[Any]:
     """The seeds of a chunk that break a promise, each with what it breaks."""
-    return piece(first, CHUNK)["violations"]
+    return list(piece(first, CHUNK)["violations"])
 
 
 def found_by(name: str) -> tuple[int | None, str]:
