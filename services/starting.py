@@ -12,9 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-import psycopg
 import structlog
-from psycopg.conninfo import conninfo_to_dict
 
 from domain.errors import FlexCoreError, Invalid
 from gateway import settings as configuration
@@ -93,6 +91,10 @@ def _not_set(service: str, name: str) -> Invalid:
 
 def check_address(url: str) -> None:
     """Raises Invalid where `url` is no address of a PostgreSQL; its own words would show a password."""
+    # Here, as a worker never gets to it.
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:

@@ -169,6 +169,12 @@ def test_the_external_registrys_client_is_loaded_only_where_one_is_set() -> None
     assert {"authlib", "confluent_kafka.schema_registry"} & loaded_by(SERVICES) == set()
 
 
+def test_a_worker_loads_no_database_driver() -> None:
+    """It has no database, and its start is what a takeover waits for."""
+    loaded = {name.partition(".")[0] for name in loaded_by("import services.worker")}
+    assert loaded & {"psycopg", "alembic", "sqlalchemy"} == set()
+
+
 def test_the_command_line_starts_without_kafka_faust_and_the_web() -> None:
     """Help is shown at once, not after everything was loaded that some command may need."""
     heavy = {"confluent_kafka", "aiokafka", "faust", "fastapi", "psycopg", "alembic", "fastavro"}
