@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Thread
+from typing import TypeVar
 
 import pytest
 from confluent_kafka import Producer
@@ -28,6 +29,8 @@ from tests.faults.running import PARTITIONS
 from tests.faults.workers import until
 
 pytestmark = pytest.mark.kafka
+
+A = TypeVar("A", bound=KafkaAnswers)
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TURN_S = 1.0
@@ -102,47 +105,64 @@ class AsksToStop(KafkaAnswers):
             self.tailer._stopping.wait(5)
 
 
-def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(
-    kafka: str, kafka_prefix: str
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What somebody has left unanswered."""
+
+    connection: Connection
+    topics: Topics
+    codec: Codec
+    names: list[str]
+
+    def answers(self, of: type[A], slot: int) -> A:
+        """Where a worker writes its answers."""
+        source = f"flexcore/worker/{slot}/1"
+        return of(self.connection, self.topics, self.codec, partition=0, source=source)
+
+    def reader(self, answers: KafkaAnswers) -> Reader:
+        """A worker's tailer, reading."""
+        return tailer_of(self.connection, self.topics, self.codec, answers)
+
+    def answered(self) -> list[str]:
+        """The aggregates of all answers that were given."""
+        dump = topic_dump.take(self.connection, self.topics, self.codec, PARTITIONS)
+        return [answer.aggregate for answer in dump.answers]
+
+
+@pytest.fixture
+def left(kafka: str, kafka_prefix: str) -> Left:
+    """Forty commands' events on topics of their own, none of them answered."""
     connection, topics = Connection(kafka), Topics(kafka_prefix)
     topics_admin.apply(connection, topics, partitions=PARTITIONS)
     codec = load_registry(connection, topics, None).codec()
     names = [f"left-{number}" for number in range(40)]
     write_unanswered(connection, topics, codec, names)
-    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
-    reader = tailer_of(connection, topics, codec, answers)
+    return Left(connection, topics, codec, names)
+
+
+def test_unanswered_partitions_are_answered_without_waiting_for_full_batches(left: Left) -> None:
+    reader = left.reader(left.answers(KafkaAnswers, 0))
     try:
         began = time.monotonic()
-        reader.own_all(names)
+        reader.own_all(left.names)
         took_s = time.monotonic() - began
     finally:
         reader.tailer.stop()
-    dump = topic_dump.take(connection, topics, codec, PARTITIONS)
-    assert sorted(answer.aggregate for answer in dump.answers) == sorted(names)
+    assert sorted(left.answered()) == sorted(left.names)
     assert took_s < PARTITIONS * TURN_S
 
 
-def test_what_a_worker_that_is_stopped_did_not_get_to_is_answered_by_the_next(
-    kafka: str, kafka_prefix: str
-) -> None:
-    connection, topics = Connection(kafka), Topics(kafka_prefix)
-    topics_admin.apply(connection, topics, partitions=PARTITIONS)
-    codec = load_registry(connection, topics, None).codec()
-    names = [f"left-{number}" for number in range(40)]
-    write_unanswered(connection, topics, codec, names)
-    stopped = AsksToStop(connection, topics, codec, partition=0, source="flexcore/worker/0/1")
-    first = tailer_of(connection, topics, codec, stopped)
+def test_what_a_worker_that_is_stopped_did_not_get_to_is_answered_by_the_next(left: Left) -> None:
+    stopped = left.answers(AsksToStop, 0)
+    first = left.reader(stopped)
     stopped.tailer = first.tailer
-    first.own_all(names)
+    first.own_all(left.names)
     assert stopped.stopping is not None
     stopped.stopping.join()
 
-    answers = KafkaAnswers(connection, topics, codec, partition=0, source="flexcore/worker/1/1")
-    second = tailer_of(connection, topics, codec, answers)
+    second = left.reader(left.answers(KafkaAnswers, 1))
     try:
-        second.own_all(names)
+        second.own_all(left.names)
     finally:
         second.tailer.stop()
-    dump = topic_dump.take(connection, topics, codec, PARTITIONS)
-    assert {answer.aggregate for answer in dump.answers} == set(names)
+    assert set(left.answered()) == set(left.names)
