@@ -10,7 +10,7 @@ from fastavro import parse_schema, schemaless_reader
 
 EMPTY = dict.fromkeys(["started_at", "ended_at", "duration_s", "output", "error"])
 FOLD = {  # end of an event's name: the status it leads to, and what it sets (=: from another field)
-    "Started": "running execution_id pipeline_id revision input=input_json started_at=at",
+    "Started": "running execution_id pipeline_id revision input=input_json scheduled_for started_at=at",
     "Scheduled": "scheduled attempt started_at=due_at",
     "Completed": "succeeded ended_at=at duration_s output=output_json error",
     "Failed": "failed ended_at=at duration_s error",

@@ -16,7 +16,7 @@ from streams.connection import Connection
 
 _FOR_GOOD = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 """What another attempt does not mend: somebody has to change a setting."""
-_OTHER_PROTOCOL = ("SSL handshake failed", "security.protocol")
+_OTHER_PROTOCOL = ("SSL handshake failed", "SSL connection closed by peer", "security.protocol")
 
 
 class Reaching:
