@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.stack.backends import Backend, choose
 
@@ -24,6 +26,32 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A deadline per example measures the machine: with other work on its cores good code misses it.
 settings.register_profile("flexcore", deadline=None)
 settings.load_profile("flexcore")
+
+DEMONSTRATED = frozenset(
+    f"tests/e2e/test_{name}.py"
+    for name in ("demo", "docs", "one_command", "registry_clients", "ways")
+)
+"""Those that share the fixture `demonstrated`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that none is left over when all else has been shared out."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+class ByServers(LoadScopeScheduling):
+    """Tests that share servers stay in one process; those of the simulation need none."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path.startswith("tests/simulation/"):
+            return nodeid
+        return "demonstrated" if path in DEMONSTRATED else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `-n` shares tests out."""
+    return ByServers(config, log)
 
 
 @pytest.fixture(scope="session")

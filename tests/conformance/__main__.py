@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ EXECUTION = "0190c5cf-0000-7000-8000-000000000001"
 
 def main() -> int:
     asked = asked_for(sys.argv[1:])
+    # An exit like any other, so that its stack ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         programs = installed(LOCK, CACHE / "environment")
     except NotAvailable as error:

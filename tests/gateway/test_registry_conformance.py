@@ -4,7 +4,6 @@ Two versions of one subject stand there, as after a release that has given an ev
 """
 
 import json
-import secrets
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -33,11 +32,11 @@ from streams.topics import Topics
 from tests.gateway.running_api import RunningApi
 from tests.schemas.golden import SAMPLES
 from tests.schemas.messages import plain
-from tests.stack.isolation import delete_topics
+from tests.stack.isolation import RUN, delete_topics
 
 pytestmark = pytest.mark.kafka
 
-TOPICS = Topics(f"t{secrets.token_hex(4)}")
+TOPICS = Topics(f"tc{RUN}")
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 EVENT = "flexcore.pipeline.PipelineActivated"
 COMMAND = "flexcore.pipeline.ActivatePipeline"

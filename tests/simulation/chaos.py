@@ -28,6 +28,8 @@ class Chaos:
 
     workers: int
     beats: int
+    until_minute_ms: int
+    """The next time of all schedules; not every run lives to see it before it heals."""
     sent_twice: float
     """EndTxn sent again in silence: one copy stays on its way (KAFKA-17754)."""
     reply_lost: float
@@ -53,6 +55,7 @@ def drawn(random: Random) -> Chaos:
     return Chaos(
         workers=random.choice((1, 2, 2, 3)),
         beats=random.randint(40, 110),
+        until_minute_ms=random.randint(0, 4_000),
         sent_twice=some(0.5, 0.8),
         reply_lost=some(0.4, 0.3),
         request_late=some(0.4, 0.3),

@@ -17,6 +17,7 @@ from domain.pipeline.pipeline import (
     PausePipeline,
     RevisePipeline,
 )
+from domain.schedule import CatchUp, Schedule
 from streams.records import (
     Headers,
     Identity,
@@ -42,6 +43,7 @@ _THEN = Step("second", "flexcore.nothing", ("first",), OnError.FAIL, None, None,
 _ONCE = Definition((_FIRST,))
 _TWICE = Definition((_FIRST, _SECOND))
 _PERHAPS = Definition((_WHATEVER, _THEN))
+_EACH_MINUTE = Schedule("* * * * *", "UTC", CatchUp.ALL, "{}")
 SOON_S = 1.5
 
 
@@ -66,7 +68,10 @@ class Command:
     expected: str
 
 
-_CREATED = {name: CreatePipeline(name, "A", "", _ONCE) for name in PIPELINES}
+_CREATED = {
+    name: CreatePipeline(name, "A", "", _ONCE, schedule)
+    for name, schedule in zip(PIPELINES, (None, _EACH_MINUTE, _EACH_MINUTE), strict=True)
+}
 _ACTIVATED = {name: ActivatePipeline(name, "") for name in PIPELINES}
 
 
@@ -79,6 +84,7 @@ def _messages() -> list[Any]:
             RevisePipeline(name, "B", "", _TWICE),
             RevisePipeline(name, "C", "", _ONCE),
             RevisePipeline(name, "D", "", _PERHAPS),
+            RevisePipeline(name, "E", "", _ONCE, _EACH_MINUTE),
             _ACTIVATED[name],
         )
     ]
@@ -123,6 +129,12 @@ def first_commands() -> list[Command]:
 
 def some_command(random: Random) -> Command:
     return command(random.choice(MESSAGES), random.randint(1, 12), random.choice(EXPECTED))
+
+
+def asked_by_schedule(place: Place, record: Record) -> Command:
+    """A command that a schedule gave, as it stands on the topic of executions."""
+    content = Content(record.key, record.value, record.headers)
+    return Command(place, content, sent_in(place, record), "")
 
 
 def sent_in(place: Place, record: Record) -> Sent:

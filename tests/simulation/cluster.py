@@ -30,6 +30,7 @@ class Cluster:
         self.trace: list[tuple[Any, ...]] = []
         self.witness = Witness()
         self.broker = Broker(self._visible, self._offset_moves)
+        self.broker.now_ms = 60_000 - chaos.until_minute_ms
         self.network = Network(self.broker, chaos, random, self.note)
         self._judge = Judge(CODEC, PARTITIONS, random.random)
         self._parts = parts

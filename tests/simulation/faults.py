@@ -47,7 +47,8 @@ class Faults:
         The first transaction of a generation is special: until it is committed, nothing names its
         author to the others. So is one without commands of clients: it consumes nothing.
         """
-        often = 0.5 if worker.is_new else 0.1 if worker.is_internal else 0.02
+        new, internal = worker.is_new, worker.is_internal
+        often = 1.0 if new and internal else 0.3 if new or internal else 0.02
         chance = often * self._cluster.chaos.weights["zombie"]
         if not worker.in_transaction or self._random.random() >= chance:
             return False

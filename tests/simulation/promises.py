@@ -1,7 +1,9 @@
 """What must hold when a run has healed, for whoever reads the log and the answers."""
 
+from domain.pipeline.pipeline import PIPELINE, Pipeline, PipelineScheduleFired
 from streams.records import text
 from tests.simulation.cluster import Cluster
+from tests.simulation.places import CODEC
 from tests.simulation.witness import Violation, Witness
 
 _ENDS = tuple(f"flexcore.execution.Execution{how}" for how in ("Completed", "Failed", "Cancelled"))
@@ -26,6 +28,7 @@ def hold(cluster: Cluster) -> int:
         _no_command_is_torn(witness)
         _everything_is_answered(witness, torn=torn)
         _executions_end(witness)
+        _schedules_are_kept(cluster, torn=torn)
         _views_agree(cluster)
     return len(loud)
 
@@ -61,6 +64,35 @@ def _executions_end(witness: Witness) -> None:
             True
         ]:
             raise Violation(f"execution {aggregate_id} does not end as it should: {types}")
+
+
+def _schedules_are_kept(cluster: Cluster, *, torn: bool) -> None:
+    """Each time once, with the command that starts its run, and none that has come is left."""
+    witness, fired = cluster.witness, set()
+    for (context, aggregate_id), events in witness.events.items():
+        if context != "pipeline":
+            continue
+        records = [events[version] for version in sorted(events)]
+        messages = [CODEC.decode(record.value or b"") for record in records]
+        runs = [m.execution_id for m in messages if isinstance(m, PipelineScheduleFired)]
+        if len(set(runs)) < len(runs):
+            raise Violation(f"a time of {aggregate_id} came twice: {runs}")
+        fired |= {
+            record.event_id
+            for record, message in zip(records, messages, strict=True)
+            if isinstance(message, PipelineScheduleFired)
+        }
+        state = PIPELINE.fold(messages)
+        due = state.next_run_at() if isinstance(state, Pipeline) else None
+        if due is not None and due <= cluster.broker.now:
+            raise Violation(f"the run of {aggregate_id} at {due} was left out")
+    if torn:
+        # Such a transaction may lack the command alone, and nobody looks for it.
+        fired &= witness.asked.keys()
+    if fired != witness.asked.keys():
+        raise Violation(f"fired {sorted(fired)}, asked for {sorted(witness.asked)}")
+    if not torn and witness.asked and max(witness.asked.values()) > 1:
+        raise Violation(f"a run was asked for twice: {witness.asked}")
 
 
 def _views_agree(cluster: Cluster) -> None:

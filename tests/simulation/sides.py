@@ -144,14 +144,14 @@ class RealSide:
         try:
             producer = self._begin(name)
             producer.produce(self._topic, value.encode(), partition=partition)
-            producer.flush(10)
+            assert not producer.flush(JOIN_S), "not written"
         except KafkaException as error:
             self._refused.setdefault(name, error.args[0].name())
 
     def plain(self, partition: int, value: str) -> None:
         producer = Producer(self._client)
         producer.produce(self._topic, value.encode(), partition=partition)
-        producer.flush(10)
+        assert not producer.flush(JOIN_S), "not written"
 
     def send_offset(self, name: str, offset: int, member: str) -> None:
         try:

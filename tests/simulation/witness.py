@@ -3,20 +3,21 @@
 aborted or missing events are never answered · no phantom · one event per version · one answer
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from streams.answers import ACCEPTED, UNAVAILABLE, Answer
-from streams.records import EventRecord, Identity, text
+from streams.records import EventRecord, Identity, header_map, text
 from streams.tailer import ENGINE
 from streams.turn import Place
 from tests.simulation.broker import LogName
-from tests.simulation.clients import Command, Sent
+from tests.simulation.clients import Command, Sent, asked_by_schedule
 from tests.simulation.log import Record
 from tests.simulation.places import TOPICS, context_of
 from tests.simulation.reading import answer_in, event_records
 
 Aggregate = tuple[str, str]
+_RUNS = TOPICS.commands("execution")
 
 
 class Violation(AssertionError):
@@ -34,6 +35,8 @@ class Witness:
     said: dict[Sent, Answer] = field(default_factory=dict)
     heard: set[Sent] = field(default_factory=set)
     """What was answered at all, `unavailable` included."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """Commands of schedules, by the ids of the events that they came with."""
     republished: bool = False
     copies: int = 0
     _content: dict[Identity, str] = field(default_factory=dict)
@@ -49,6 +52,8 @@ class Witness:
             self._event(event_records((context, name[1]), (record,))[0])
         elif name[0] == TOPICS.outcomes:
             self._answer(answer_in(record))
+        elif name[0] == _RUNS and text(header_map(record.headers), "ce_source") == ENGINE:
+            self._asked(asked_by_schedule(("execution", name[1]), record))
 
     # ── events ───────────────────────────────────────────────────────────────────────────
 
@@ -63,6 +68,11 @@ class Witness:
                 raise Violation(f"two events of one version: {_short(before)} and {_short(event)}")
             self.copies += 1
         self.made[event.identity].setdefault(event.version, event)
+
+    def _asked(self, command: Command) -> None:
+        """A schedule has asked for a run."""
+        self.asked[command.sent[0].command_id] += 1
+        self.sends(command)
 
     # ── answers ──────────────────────────────────────────────────────────────────────────
 

@@ -28,6 +28,8 @@ from tests.simulation.runner import ScriptedRunner
 from tests.simulation.writer import Network, Steps, Writer, group_bytes
 
 IN_FLIGHT = 3
+FAR = timedelta(seconds=30)
+"""Only the next time of a schedule is so far ahead."""
 RHYTHM = Rhythm(3, timedelta(milliseconds=100))
 """Histories are short here."""
 
@@ -154,7 +156,9 @@ class Worker:
     def idle(self) -> bool:
         """Whether nothing is left to do or to wait for."""
         waits = self.read_back.queue or self.lane.waiting or len(self.runner)
-        return not (waits or self.engine.running or self.engine.next_due() is not None)
+        due = self.engine.next_due()
+        soon = due is not None and due < self._broker.now + FAR
+        return not (waits or self.engine.running or soon)
 
     def state(self) -> dict[str, Any]:
         """For whoever wants to know why it is not idle."""

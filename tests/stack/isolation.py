@@ -1,10 +1,15 @@
 """Topics and databases that belong to one test."""
 
+import os
+import secrets
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
+
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(4))[:8]
+"""The same in all processes of a test run: names of tests that differ in each cannot be shared out."""
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:

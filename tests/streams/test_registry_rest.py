@@ -1,7 +1,6 @@
 """The registry as other parties see it: Confluent's own client over HTTP on loopback."""
 
 import json
-import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,11 +20,11 @@ from streams import topics_admin
 from streams.connection import Connection
 from streams.registry import Registry, load_registry
 from streams.topics import Topics
-from tests.stack.isolation import delete_topics
+from tests.stack.isolation import RUN, delete_topics
 
 pytestmark = pytest.mark.kafka
 
-TOPICS = Topics(f"t{secrets.token_hex(4)}")
+TOPICS = Topics(f"tr{RUN}")
 CREATED = "flexcore.pipeline.PipelineCreated"
 SUBJECT = f"{TOPICS.prefix}.pipeline.events-{CREATED}"
 TEXT = catalogue.committed(CREATED)
